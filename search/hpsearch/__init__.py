@@ -1,0 +1,55 @@
+"""hpsearch: declare a space of Keras image classifiers, search it, and get an answer you can trust."""
+
+from hpsearch.blocks.augment import Augment
+from hpsearch.blocks.backbones import (
+    VGG16,
+    EfficientNetV2B0,
+    MobileNetV2,
+    MobileNetV3Large,
+    MobileNetV3Small,
+    ResNet50,
+)
+from hpsearch.blocks.convnet import ConvNet, Stage
+from hpsearch.blocks.dense import Dense
+from hpsearch.blocks.weights import L1, L1L2, L2, MaxNorm
+from hpsearch.data import Arrays, ImageFolder, Named
+from hpsearch.domains import between, one_of, repeat, tied
+from hpsearch.optimizers import SGD, Adam, AdamW, Plateau, RMSprop
+from hpsearch.recipe import HyperModel, Model, Recipe, Training
+from hpsearch.space import Space, at_most
+
+__all__ = [
+    "L1",
+    "L2",
+    "SGD",
+    "VGG16",
+    "Adam",
+    "AdamW",
+    "Arrays",
+    "Augment",
+    "ConvNet",
+    "Dense",
+    "EfficientNetV2B0",
+    "HyperModel",
+    "ImageFolder",
+    "L1L2",
+    "MaxNorm",
+    "MobileNetV2",
+    "MobileNetV3Large",
+    "MobileNetV3Small",
+    "Model",
+    "Named",
+    "Plateau",
+    "RMSprop",
+    "Recipe",
+    "ResNet50",
+    "Space",
+    "Stage",
+    "Training",
+    "at_most",
+    "between",
+    "one_of",
+    "repeat",
+    "tied",
+]
+__version__ = "0.1.0"

@@ -1,0 +1,169 @@
+"""A space: what is searched, on which data, by which objective, and the hand-made networks to beat."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from hpsearch.check import check
+from hpsearch.data import Data, named
+from hpsearch.declare import Declared, Instance, Maybe, Text, Whole, declared, option, source
+from hpsearch.errors import SpaceError, join_address
+from hpsearch.recipe import HyperModel, Model, Recipe, _code_of
+from hpsearch.resolve import Answers, answers_of, has_domains
+
+__all__ = ["AtMost", "Objective", "Space", "at_most"]
+
+
+@declared
+class AtMost(Declared):
+    """Limits that a network must keep; one that does not is rejected without training.
+
+    Args:
+        parameters: The most parameters, frozen ones included.
+    """
+
+    parameters: int | None = option(Maybe(Whole(1)), default=None)
+
+    def source_call(self) -> tuple[str, list[object], dict[str, object]]:
+        """It prints as it is written."""
+        return "at_most", [], {} if self.parameters is None else {"parameters": self.parameters}
+
+
+def at_most(*, parameters: int | None = None) -> AtMost:
+    """Limits that a network must keep.
+
+    Args:
+        parameters: The most parameters, frozen ones included.
+    """
+    return AtMost(parameters=parameters)
+
+
+@dataclass(frozen=True)
+class Objective:
+    """What is made large or small.
+
+    Args:
+        metric: The name of the metric in the history of a trial, such as ``val_accuracy``.
+        maximize: Whether more is better.
+    """
+
+    METRICS: ClassVar[tuple[str, ...]] = ("val_accuracy", "val_loss")
+
+    metric: str
+    maximize: bool
+
+    @classmethod
+    def parse(cls, text: str) -> Objective:
+        """Read ``"max val_accuracy"``.
+
+        Raises:
+            SpaceError: Another wording or an unknown metric.
+        """
+        words = text.split()
+        if len(words) != 2 or words[0] not in ("max", "min") or words[1] not in cls.METRICS:
+            raise SpaceError(f'got "{text}"; allowed: "max val_accuracy" or "min val_loss".', "objective")
+        return cls(metric=words[1], maximize=words[0] == "max")
+
+    def __str__(self) -> str:
+        return f"{'max' if self.maximize else 'min'} {self.metric}"
+
+    def better(self, left: float, right: float) -> bool:
+        """Whether the left score beats the right one."""
+        return left > right if self.maximize else left < right
+
+
+@declared
+class Space(Declared):
+    """A space file's one object; it is checked when it is made.
+
+    Args:
+        data: A named data set such as ``"cifar10"``, or a declaration such as ``ImageFolder(...)``.
+        search: The recipe with domains.
+        baselines: Hand-made networks by name; each must be a point of the space. They are trained first and compared
+            with what is found.
+        objective: ``"max val_accuracy"`` or ``"min val_loss"``.
+        constraints: ``at_most(parameters=...)``, or None.
+
+    Raises:
+        SpaceError: Something is not allowed; the sentence says where, what it got and what is allowed.
+    """
+
+    data: Data | str = option(Instance((Data, str), "the name of a data set, ImageFolder(...) or Arrays(...)"))
+    search: Recipe = option(Instance((Recipe,), "Recipe(...)"))
+    baselines: Mapping[str, Recipe] | None = option(
+        Maybe(Instance((dict,), "a dict of recipes by name")), default=None
+    )
+    objective: str = option(Text(), default="max val_accuracy")
+    constraints: AtMost | None = option(Maybe(Instance((AtMost,), "at_most(parameters=...)")), default=None)
+
+    def __post_init__(self) -> None:
+        for name, rule in (("data", _DATA), ("search", _RECIPE), ("constraints", _CONSTRAINTS)):
+            check(getattr(self, name), rule, "" if name == "search" else name)
+        object.__setattr__(self, "data", named(self.data) if isinstance(self.data, str) else self.data)
+        check(self.data, _DATA, "data")
+        Objective.parse(self.objective)
+        self._check_head(self.search, "")
+        for name, recipe in (self.baselines or {}).items():
+            self._check_baseline(name, recipe)
+
+    def _check_baseline(self, name: str, recipe: Any) -> None:
+        address = f"baselines[{name!r}]"
+        if not isinstance(name, str) or not name.strip() or name.strip().isdigit():
+            raise SpaceError(f"got the name {name!r}; allowed: a text that is not a number.", "baselines")
+        check(recipe, _RECIPE, address)
+        if has_domains(recipe):
+            raise SpaceError("holds a domain; a baseline is one network, so write plain values.", address)
+        self._check_head(recipe, address)
+        try:
+            answers_of(self.search, recipe)
+        except SpaceError as error:
+            raise SpaceError(f"{error.problem} A baseline must be a point of the space.", join_address(address, error.address)) from None
+
+    def _check_head(self, recipe: Recipe, address: str) -> None:
+        model = recipe.model
+        if isinstance(model, Model) and model.head == "sigmoid" and len(self.declaration.class_names) != 2:
+            raise SpaceError(
+                f'got "sigmoid" for {len(self.declaration.class_names)} classes; write "softmax".',
+                join_address(address, "model.head"),
+            )
+
+    @property
+    def declaration(self) -> Data:
+        """The data as declared."""
+        assert isinstance(self.data, Data)  # __post_init__ turned the name into a declaration
+        return self.data
+
+    def baseline_answers(self, name: str) -> Answers:
+        """The answers that give a baseline.
+
+        Args:
+            name: The name of the baseline.
+        """
+        return answers_of(self.search, (self.baselines or {})[name])
+
+    @property
+    def text(self) -> str:
+        """What is searched, as source: the recipe with its domains, the data, the objective, the limits."""
+        said = {
+            "data": self.data,
+            "search": self.search,
+            "objective": self.objective,
+            "constraints": self.constraints,
+        }
+        return "\n".join(f"{name} = {source(value, len(name) + 3)}" for name, value in said.items()) + "\n"
+
+    @property
+    def fingerprint(self) -> str:
+        """Sixteen hexadecimal digits of what is searched; comments and baselines do not count."""
+        text = self.text
+        if isinstance(self.search.model, HyperModel):
+            text += _code_of(self.search.model.build)
+        return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+_DATA = Instance((Data, str), "the name of a data set, ImageFolder(...) or Arrays(...)")
+_RECIPE = Instance((Recipe,), "Recipe(...)")
+_CONSTRAINTS = Maybe(Instance((AtMost,), "at_most(parameters=...)"))

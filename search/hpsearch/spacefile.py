@@ -1,0 +1,111 @@
+"""Loading a space file, and turning whatever is wrong with it into one sentence with file and line."""
+
+from __future__ import annotations
+
+import ast
+import importlib.util
+import sys
+import traceback
+from pathlib import Path
+
+from hpsearch.errors import InputError, SpaceError, did_you_mean
+from hpsearch.space import Space
+
+__all__ = ["is_declarative", "load_space"]
+
+
+def load_space(path: Path, *, module_path: Path | None = None) -> Space:
+    """Run a space file and return its ``space``.
+
+    Args:
+        path: The file.
+        module_path: The folder its imports are looked up in; by default the folder it lies in.
+
+    Raises:
+        SpaceError: The file is missing, is not Python, raises, or has no ``space``; the sentence names file and line.
+    """
+    _parsed(path)
+    folder = str((module_path or path.parent).resolve())
+    if folder not in sys.path:
+        sys.path.insert(0, folder)
+    spec = importlib.util.spec_from_file_location(f"hpsearch_space_{path.stem}", path)
+    assert spec is not None and spec.loader is not None  # a .py file always has a loader
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module
+    try:
+        spec.loader.exec_module(module)
+    except InputError as error:
+        raise SpaceError(f"{path}{_line(error, path)}: {error}") from error
+    except Exception as error:
+        raise SpaceError(f"{path}{_line(error, path)}: {_explained(error)}") from error
+    found = getattr(module, "space", None)
+    if not isinstance(found, Space):
+        what = f"its 'space' is a {type(found).__name__}" if found is not None else "it defines no 'space'"
+        raise SpaceError(f"{path}: {what}; write space = Space(data=..., search=Recipe(...)).")
+    return found
+
+
+def is_declarative(path: Path) -> bool:
+    """Whether a space file imports nothing but hpsearch and the standard library.
+
+    Such a file is loaded where it is needed; one that imports more (Keras, say) only in a worker process, so that the
+    coordinator starts at once and never holds a GPU.
+
+    Raises:
+        SpaceError: The file is missing or is not Python.
+    """
+    known = sys.stdlib_module_names | {"hpsearch"}
+    for node in ast.walk(_parsed(path)):
+        names = (
+            [alias.name for alias in node.names]
+            if isinstance(node, ast.Import)
+            else [node.module or ""]
+            if isinstance(node, ast.ImportFrom)
+            else []
+        )
+        if any(name.split(".")[0] not in known for name in names):
+            return False
+    return True
+
+
+def _parsed(path: Path) -> ast.Module:
+    try:
+        text = path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        folder = path.parent if path.parent.is_dir() else Path()
+        near = did_you_mean(path.name, [file.name for file in folder.glob("*.py")])
+        raise SpaceError(f"There is no space file {path}.{near}") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise SpaceError(f"The space file {path} cannot be read: {error}.") from error
+    try:
+        return ast.parse(text, filename=str(path))
+    except (SyntaxError, ValueError) as error:
+        line = f", line {error.lineno}" if isinstance(error, SyntaxError) and error.lineno else ""
+        reason = error.msg if isinstance(error, SyntaxError) else str(error)
+        raise SpaceError(f"{path}{line}: this is not Python: {reason}.") from error
+
+
+def _line(error: BaseException, path: Path) -> str:
+    """Where in the space file an error arose."""
+    lines = [
+        frame.lineno for frame in traceback.extract_tb(error.__traceback__) if Path(frame.filename) == path
+    ]
+    return f", line {lines[-1]}" if lines else ""
+
+
+def _explained(error: Exception) -> str:
+    text = str(error).strip() or "no further word"
+    if isinstance(error, ImportError) and error.name and error.name.startswith("hpsearch"):
+        import hpsearch
+
+        wanted = text.split("'")[1] if "'" in text else ""
+        return f"hpsearch has no {wanted!r}.{did_you_mean(wanted, hpsearch.__all__)}"
+    if isinstance(error, ImportError):
+        return f"{text}; install what it needs into this environment."
+    if isinstance(error, NameError) and error.name:
+        import hpsearch
+
+        near = did_you_mean(error.name, hpsearch.__all__)
+        known = f" Import it: from hpsearch import {error.name}." if error.name in hpsearch.__all__ else near
+        return f"{text}.{known}"
+    return f"{type(error).__name__}: {text}"
