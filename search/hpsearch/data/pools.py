@@ -1,0 +1,177 @@
+"""Every kind of data as one thing: a pool of images with labels and keys, read only where it is asked for."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hpsearch.data.archives import read_cifar, read_idx_folder
+from hpsearch.data.arrays import checked_images, checked_labels, npz_keys, read_npy, read_npz, with_channels
+from hpsearch.data.declarations import Arrays, Data, ImageFolder, Named
+from hpsearch.data.download import download
+from hpsearch.data.folders import Photo, list_photos, test_folder, train_folder
+from hpsearch.data.locate import find
+from hpsearch.data.photos import read_photos
+from hpsearch.errors import DataError
+
+__all__ = ["Batch", "Pool", "open_pool"]
+
+Indices = NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Images that were read.
+
+    Args:
+        images: (n, height, width, channels), uint8 or float32.
+        labels: int64 (n,).
+        skipped: Files that were left out.
+    """
+
+    images: NDArray[Any]
+    labels: NDArray[np.int64]
+    skipped: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Pool:
+    """Images that can be read by position.
+
+    Args:
+        labels: int64 (n,), the class of each image.
+        keys: What identifies each image; splits depend on it.
+        test: Share of the pool that is sealed as the test part; None when the pool is one part only.
+        read: The images at some positions; with True, those that cannot be decoded are left out.
+    """
+
+    labels: NDArray[np.int64]
+    keys: tuple[str, ...]
+    test: float | None
+    read: Callable[[Indices, bool], Batch]
+
+
+def open_pool(data: Data, *, data_dir: Path | None, sealed: bool) -> Pool:
+    """The pool that holds the images to search with, or the one that holds the test part.
+
+    Where the data has a test part of its own there are two pools, and the one asked for is all that is opened; elsewhere
+    there is one, and its `Pool.test` says which share of it is sealed.
+
+    Args:
+        data: The declaration, its classes known.
+        data_dir: Where to look first.
+        sealed: Whether the pool with the test part is wanted.
+
+    Raises:
+        DataError: The data is not there or is not as declared.
+    """
+    if isinstance(data, Named):
+        return _named_pool(data, data_dir, sealed)
+    path = _path(data, data_dir)
+    if isinstance(data, ImageFolder):
+        return _photo_pool(data, path, sealed)
+    if isinstance(data, Arrays):
+        return _file_pool(data, path, sealed)
+    raise TypeError(f"cannot load {type(data).__name__}")
+
+
+def _path(data: Data, data_dir: Path | None) -> Path:
+    found = find(data, data_dir=data_dir)
+    if found.path is None and isinstance(data, Named):
+        download(data, found.hint)
+        found = find(data, data_dir=data_dir)
+    if found.path is None:
+        raise DataError(f"The data is not on this machine. {found.hint}")
+    return found.path
+
+
+def _photo_pool(data: ImageFolder, root: Path, sealed: bool) -> Pool:
+    test = test_folder(root, data)
+    if test is not None:
+        # By their names alone: better now than after a night of training.
+        list_photos(test, data.class_names)
+    photos = list_photos(test if sealed and test is not None else train_folder(root, data), data.class_names)
+
+    def read(indices: Indices, skip_bad: bool) -> Batch:
+        chosen = [photos[index] for index in indices]
+        images, good = read_photos(chosen, data.input_shape, skip_bad=skip_bad)
+        skipped = tuple(str(photo.path) for photo, kept in zip(chosen, good, strict=True) if not kept)
+        return Batch(images, labels[indices][good], skipped)
+
+    labels = _labels_of(photos)
+    return Pool(labels, tuple(photo.key for photo in photos), None if test is not None else data.test, read)
+
+
+def _labels_of(photos: list[Photo]) -> NDArray[np.int64]:
+    return np.array([photo.label for photo in photos], dtype=np.int64)
+
+
+def _file_pool(data: Arrays, path: Path, sealed: bool) -> Pool:
+    if data.labels is not None:
+        images, labels = read_npy(path, lazily=True), read_npy(path.parent / data.labels)
+        return _array_pool(data, images, labels, path, data.test)
+    keys = npz_keys(path)
+    if not {"x_train", "y_train"} & set(keys):
+        if not {"x", "y"} & set(keys):
+            raise DataError(f"{path} holds {', '.join(keys) or 'nothing'}; it needs x_train and y_train, or x and y.")
+        images, labels = read_npz(path, "x", "y")
+        return _array_pool(data, images, labels, path, data.test)
+    if not {"x_test", "y_test"} & set(keys):
+        images, labels = read_npz(path, "x_train", "y_train")
+        return _array_pool(data, images, labels, path, data.test)
+    images, labels = _npz_part(path, keys, sealed)
+    return _array_pool(data, images, labels, path, test=None)
+
+
+def _npz_part(path: Path, keys: tuple[str, ...], sealed: bool) -> list[NDArray[Any]]:
+    """Training or test arrays of an ``.npz``; that the test part is there is checked by its names alone."""
+    for key in ("x_test", "y_test"):
+        if key not in keys:
+            raise DataError(f"{path} has no {key}; its test part needs x_test and y_test.")
+    return read_npz(path, *(("x_test", "y_test") if sealed else ("x_train", "y_train")))
+
+
+def _named_pool(data: Named, data_dir: Path | None, sealed: bool) -> Pool:
+    if not data.facts.files:
+        images, labels = _bundled(data)
+        return _array_pool(data, images, labels, Path(data.name), data.test_share)
+    path = _path(data, data_dir)
+    if path.suffix == ".npz":
+        images, labels = _npz_part(path, npz_keys(path), sealed)
+    elif data.name == "cifar10":
+        batches = ("test_batch",) if sealed else tuple(f"data_batch_{number}" for number in range(1, 6))
+        images, labels = read_cifar(path, batches)
+    elif data.name == "cifar100":
+        images, labels = read_cifar(path, ("test" if sealed else "train",))
+    else:
+        images, labels = read_idx_folder(path, "t10k" if sealed else "train")
+    return _array_pool(data, images, labels, path, test=None)
+
+
+def _bundled(data: Named) -> tuple[NDArray[Any], NDArray[Any]]:
+    """scikit-learn's digits; their values are whole numbers from 0 to 16, though kept as floats."""
+    try:
+        digits = importlib.import_module("sklearn.datasets").load_digits()
+    except ImportError as error:
+        raise DataError(f"The data is not on this machine. {find(data).hint}") from error
+    return digits.images.astype(np.uint8), digits.target
+
+
+def _array_pool(data: Data, images: NDArray[Any], labels: NDArray[Any], path: Path, test: float | None) -> Pool:
+    shaped = with_channels(images, data.input_shape, path)
+    numbers = checked_labels(labels, data.class_names, len(shaped), path)
+    keys = tuple(map(str, range(len(numbers))))
+    return Pool(numbers, keys, test, partial(_read_rows, shaped, numbers, data.white, path))
+
+
+def _read_rows(
+    images: NDArray[Any], labels: NDArray[np.int64], white: float, path: Path, indices: Indices, skip_bad: bool
+) -> Batch:
+    return Batch(checked_images(images[indices], white, path), labels[indices])

@@ -1,0 +1,133 @@
+"""Which images are for training, validation and test: stratified, and the same on every machine.
+
+Every image has a key, its file name or its position. The hash of key and seed puts the images of a class in an order, and
+a part takes the first of them. So an image that is added or removed moves hardly any other, and a smaller subset lies
+within a larger one. Nothing depends on a random generator, whose stream may change between versions.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hpsearch.errors import DataError
+
+__all__ = ["sealed_part", "search_parts"]
+
+Labels = NDArray[np.int64]
+Indices = NDArray[np.int64]
+
+
+def sealed_part(labels: Labels, keys: Sequence[str], share: float) -> Indices:
+    """The images sealed as the test part; whatever the seed of a declaration, they are the same.
+
+    Args:
+        labels: int64 (n,), the class of each image.
+        keys: What identifies each image.
+        share: The share of each class, between 0 and 1.
+
+    Returns:
+        Ascending positions.
+    """
+    counts = _share_counts(np.bincount(labels), share)
+    return _first_of_each_class(np.arange(len(labels)), labels, _order(keys, "test"), counts)
+
+
+def search_parts(
+    labels: Labels,
+    keys: Sequence[str],
+    class_names: Sequence[str],
+    *,
+    validation: float,
+    seed: int,
+    test: float | None,
+    subset: int | None,
+) -> tuple[Indices, Indices]:
+    """The images to train on and to validate on.
+
+    Args:
+        labels: int64 (n,), the class of each image.
+        keys: What identifies each image.
+        class_names: Names of the classes, for messages.
+        validation: Share of each class, of those not sealed, that is for validation.
+        seed: Another one draws other validation images and another subset.
+        test: Share of each class that is sealed and left out here; None when the test part is elsewhere.
+        subset: How many training images to keep; at most half as many are kept for validation. None keeps all.
+
+    Returns:
+        Ascending positions of the training and of the validation images.
+
+    Raises:
+        DataError: A class has too few images, or the subset is larger than the data or smaller than a class each.
+    """
+    _check_enough(labels, class_names, needed=2 if test is None else 3)
+    everything = np.arange(len(labels))
+    open_part = everything if test is None else np.setdiff1d(everything, sealed_part(labels, keys, test))
+    counts = _share_counts(np.bincount(labels[open_part]), validation)
+    validated = _first_of_each_class(open_part, labels, _order(keys, f"validation {seed}"), counts)
+    trained = np.setdiff1d(open_part, validated)
+    if subset is None:
+        return trained, validated
+    _check_subset(subset, len(trained), len(class_names))
+    order = _order(keys, f"subset {seed}")
+    few = min(len(validated), max(subset // 2, len(class_names)))
+    return _draw(trained, labels, order, subset), _draw(validated, labels, order, few)
+
+
+def _check_enough(labels: Labels, class_names: Sequence[str], needed: int) -> None:
+    counts = np.bincount(labels, minlength=len(class_names))
+    for name, count in zip(class_names, counts.tolist(), strict=True):
+        if count < needed:
+            parts = "training and validation" if needed == 2 else "training, validation and test"
+            raise DataError(
+                f"The class {name!r} has {count} image{'' if count == 1 else 's'}, too few to split into {parts}; "
+                f"it needs {needed} or more, or leave the class out."
+            )
+
+
+def _check_subset(subset: int, available: int, classes: int) -> None:
+    if subset > available:
+        raise DataError(f"A subset of {subset} is more than the {available} training images there are; take fewer.")
+    if subset < classes:
+        raise DataError(f"A subset of {subset} cannot hold an image of each of the {classes} classes; take more.")
+
+
+def _order(keys: Sequence[str], salt: str) -> NDArray[np.uint64]:
+    """A number for each key that looks random and depends on nothing but the key and the salt."""
+    person = hashlib.blake2b(salt.encode(), digest_size=16).digest()
+    digests = b"".join(hashlib.blake2b(key.encode(), digest_size=8, person=person).digest() for key in keys)
+    return np.frombuffer(digests, dtype=">u8").astype(np.uint64)
+
+
+def _share_counts(sizes: NDArray[np.int64], share: float) -> list[int]:
+    """How many of each class make up a share: rounded, at least one, and one at least left over."""
+    return [min(max(int(size * share + 0.5), 1), size - 1) if size else 0 for size in sizes.tolist()]
+
+
+def _draw(part: Indices, labels: Labels, order: NDArray[np.uint64], total: int) -> Indices:
+    """Exactly ``total`` images of a part, in the proportions of its classes."""
+    counts = _proportional_counts(np.bincount(labels[part]).tolist(), total)
+    return _first_of_each_class(part, labels, order, counts)
+
+
+def _proportional_counts(sizes: list[int], total: int) -> list[int]:
+    """``total`` dealt out to classes by their sizes, at least one to each: the largest remainders round up."""
+    wanted = [size * total / sum(sizes) for size in sizes]
+    counts = [max(int(share), 1) if size else 0 for share, size in zip(wanted, sizes, strict=True)]
+    # What is missing or too much goes one by one to or from the class that is furthest off; ties go to the first class.
+    while sum(counts) != total:
+        step = 1 if sum(counts) < total else -1
+        open_labels = [i for i, size in enumerate(sizes) if (counts[i] < size if step > 0 else counts[i] > 1)]
+        counts[max(open_labels, key=lambda i: step * (wanted[i] - counts[i]))] += step
+    return counts
+
+
+def _first_of_each_class(part: Indices, labels: Labels, order: NDArray[np.uint64], counts: list[int]) -> Indices:
+    chosen = []
+    for label, count in enumerate(counts):
+        members = part[labels[part] == label]
+        chosen.append(members[np.argsort(order[members], kind="stable")[:count]])
+    return np.sort(np.concatenate(chosen))
