@@ -1,0 +1,397 @@
+"""The loop of a search: ask the strategy, hand a trial to the worker, listen, tell; within budgets, and through signals."""
+
+from __future__ import annotations
+
+import contextlib
+import signal
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from types import FrameType
+from typing import Any
+
+from hpsearch.describe import BaselineSummary
+from hpsearch.errors import RunError
+from hpsearch.events import Budget, Watcher
+from hpsearch.executors.local import LocalWorker, WorkerDied
+from hpsearch.messages import (
+    Chosen,
+    Drop,
+    EpochDone,
+    Failed,
+    Go,
+    Halt,
+    Measured,
+    Ready,
+    Resolved,
+    Suggest,
+    Train,
+    Trained,
+)
+from hpsearch.space import Objective
+from hpsearch.strategies.optuna import OptunaStrategy
+from hpsearch.study.folder import StudyFolder
+from hpsearch.study.trial import FailureKind, Trial, finite
+
+__all__ = ["Coordinator", "Limits"]
+
+DOUBLES_UNTIL_RANDOM = 20
+"""After so many proposals in a row that were trained before, the next ones are drawn at random."""
+MOST_UNTRAINED = 200
+"""After so many proposals in a row that could not be trained, the search ends."""
+BASELINE_SHARE = 0.25
+"""A baseline predicted to take more than this share of the time budget waits until the trials are done."""
+
+_AVOIDED: tuple[FailureKind, ...] = ("out_of_memory", "not_finite", "crashed", "timed_out", "invalid_model", "bad_data", "user_code")
+_NOT_COUNTED: tuple[FailureKind, ...] = ("interrupted", "invalid_model", "bad_data")
+
+
+@dataclass(frozen=True)
+class Limits:
+    """How far a study may go; totals over all its runs.
+
+    Args:
+        trials: The most trials that the search proposes, baselines not counted; None is no limit.
+        seconds: The most seconds of training; None is no limit.
+        epochs: The most epochs of a trial; None leaves it to the recipe.
+        baselines: Whether the hand-made networks are trained too.
+    """
+
+    trials: int | None = None
+    seconds: float | None = None
+    epochs: int | None = None
+    baselines: bool = True
+
+
+@dataclass
+class _Task:
+    """A trial about to be trained."""
+
+    number: int
+    baseline: BaselineSummary | None = None
+
+
+class Coordinator:
+    """Runs a study until its budget is used up or somebody stops it.
+
+    Args:
+        folder: The study, held for writing.
+        ready: What the worker found in the space and the data.
+        strategy: Who proposes.
+        worker: A worker that is ready.
+        new_worker: Makes another one when that dies.
+        limits: How far to go.
+        seed: Where the seeds of the trials start.
+    """
+
+    def __init__(
+        self,
+        folder: StudyFolder,
+        ready: Ready,
+        strategy: OptunaStrategy,
+        worker: LocalWorker,
+        new_worker: Callable[[], LocalWorker],
+        limits: Limits,
+        seed: int,
+    ) -> None:
+        self.folder = folder
+        self.ready = ready
+        self.strategy = strategy
+        self.worker = worker
+        self.new_worker = new_worker
+        self.limits = limits
+        self.seed = seed
+        self.objective = Objective.parse(ready.summary.objective)
+        self.trials: dict[int, Trial] = {trial.number: trial for trial in folder.trials()}
+        self.stopping = ""
+        self.watcher: Watcher
+        self._doubles = 0
+        self._untrained = 0
+        self._again: list[int] = []
+        self._postponed: set[str] = set()
+        self._skipped: set[str] = set()
+        self._rate: float | None = None
+        self._multiply_adds = 0
+
+    def run(self, watcher: Watcher) -> None:
+        """Train until the budget is used up.
+
+        Args:
+            watcher: Who is told.
+
+        Raises:
+            RunError: The search cannot go on; what was found is in the record.
+        """
+        self.watcher = watcher
+        self._recover()
+        with self._signals():
+            try:
+                while not self.stopping and (task := self._next()) is not None:
+                    self._train(task)
+            finally:
+                self.worker.close()
+        if self.stopping:
+            self.watcher.note(f"Stopped {self.stopping}; the same command goes on from here.")
+
+    def _recover(self) -> None:
+        """Close what an earlier run left open: finished trials are told, the others will be trained again."""
+        for number in self.strategy.reopen():
+            trial = self.trials.get(number)
+            if trial is None:
+                self.strategy.forget(number)
+                continue
+            if trial.state == "RUNNING":
+                trial.state, trial.failure = "FAIL", "interrupted"
+                trial.message = "the run ended before the trial did"
+                self.folder.trial(number).write(trial)
+            self._tell(trial)
+        settled = {t.hash for t in self.trials.values() if t.failure != "interrupted"}
+        for trial in self.trials.values():
+            if trial.failure == "interrupted" and not trial.baseline and trial.hash not in settled:
+                settled.add(trial.hash)
+                self._again.append(trial.number)
+        if self.trials:
+            again = f"; {len(self._again)} interrupted, trained again" if self._again else ""
+            self.watcher.note(f"Resuming study {self.folder.name}: {len(self.trials)} trials so far{again}.")
+
+    def _next(self) -> _Task | None:
+        if self._time_left() <= 0:
+            self._explain_end(f"the time budget ({self.limits.seconds:.0f} s) is used up; extend it with a longer --for")
+            return None
+        if self._untrained >= MOST_UNTRAINED:
+            last = max(self.trials.values(), key=lambda trial: trial.number)
+            raise RunError(f"{MOST_UNTRAINED} proposals in a row could not be trained; the last: {last.message}")
+        baseline = self._next_baseline(postponed=False)
+        if baseline is not None:
+            return baseline
+        if self._again:
+            return _Task(self.strategy.ask_again(self._again.pop(0)))
+        if self.limits.trials is not None and self._counted() >= self.limits.trials:
+            late = self._next_baseline(postponed=True)
+            if late is None:
+                self._explain_end(f"the budget of {self.limits.trials} trials is used up; extend it with a higher --trials")
+            return late
+        if self._exhausted():
+            self._explain_end("every recipe of the space was tried")
+            return None
+        return _Task(self.strategy.ask(at_random=self._doubles >= DOUBLES_UNTIL_RANDOM))
+
+    def _explain_end(self, reason: str) -> None:
+        waiting = [name for name in self._postponed if name not in self._done_baselines()]
+        if waiting:
+            self.watcher.note(f"Not trained, too long for this budget: baseline {', '.join(sorted(waiting))}.")
+        self.watcher.note(f"Done: {reason}.")
+
+    def _exhausted(self) -> bool:
+        summary = self.ready.summary
+        if summary.open_ended:
+            return self._doubles >= MOST_UNTRAINED
+        tried = {trial.hash for trial in self.trials.values() if trial.hash and trial.failure != "interrupted"}
+        return len(tried) >= summary.size or self._doubles >= MOST_UNTRAINED
+
+    def _next_baseline(self, *, postponed: bool) -> _Task | None:
+        """The cheapest hand-made network that is still to be trained."""
+        if not self.limits.baselines:
+            return None
+        done = self._done_baselines()
+        waiting = [b for b in self.ready.summary.baselines if b.name not in done and b.name not in self._skipped]
+        for baseline in sorted(waiting, key=self._cost):
+            if not postponed and self._too_long(baseline):
+                self._postponed.add(baseline.name)
+                continue
+            return _Task(self.strategy.ask(baseline.choices), baseline)
+        return None
+
+    def _done_baselines(self) -> set[str | None]:
+        return {t.baseline for t in self.trials.values() if t.baseline and t.failure not in ("interrupted", "bad_data")}
+
+    def _cost(self, baseline: BaselineSummary) -> float:
+        """Multiply-adds of its whole training, one image an epoch."""
+        return self.ready.baseline_costs.get(baseline.name, 0) * float(self.limits.epochs or baseline.epochs)
+
+    def _too_long(self, baseline: BaselineSummary) -> bool:
+        if self.limits.seconds is None:
+            return False
+        if self._rate is None:
+            # Nothing was timed in this run yet; the cheapest comes first, and with it the speed of this machine is known.
+            return False
+        return self._cost(baseline) * self._rate > BASELINE_SHARE * self.limits.seconds
+
+    def _train(self, task: _Task) -> None:
+        trial = Trial(
+            number=task.number,
+            baseline=task.baseline.name if task.baseline else None,
+            answers={p.name: value for p, value in task.baseline.choices} if task.baseline else {},
+            seed=(self.seed * 1_000_003 + task.number) % 2**31,
+            started=time.time(),
+        )
+        clock = time.monotonic()
+        folder = self.folder.trial(task.number)
+        folder.path.mkdir(parents=True, exist_ok=True)
+        try:
+            self.worker.send(Train(trial.seed, folder.log.resolve(), trial.baseline, self.limits.epochs))
+            while not self._heard(trial, self.worker.receive(), clock):
+                pass
+        except WorkerDied as death:
+            self._fail(trial, "crashed", str(death))
+            self.worker.close()
+            self.worker = self.new_worker()
+        except KeyboardInterrupt:
+            self.stopping = "at once"
+            self._fail(trial, "interrupted", "stopped by hand")
+        trial.seconds = time.monotonic() - clock
+        self._settle(trial)
+
+    def _heard(self, trial: Trial, message: Any, clock: float) -> bool:
+        """Act on what the worker said; whether the trial has ended."""
+        trial.seconds = time.monotonic() - clock
+        if isinstance(message, Suggest):
+            value = self.strategy.suggest(trial.number, message.parameter)
+            trial.answers[message.parameter.name] = value
+            self.worker.send(Chosen(value))
+        elif isinstance(message, Resolved):
+            self.worker.send(self._on_resolved(trial, message))
+        elif isinstance(message, Measured):
+            self.worker.send(self._on_measured(trial, message))
+        elif isinstance(message, EpochDone):
+            self.worker.send(self._on_epoch(trial, message))
+        elif isinstance(message, Trained):
+            trial.score, trial.best_epoch = finite(message.score), message.best_epoch
+            trial.train_score = finite(message.train_score)
+            self._conclude(trial)
+            return True
+        elif isinstance(message, Failed):
+            self._fail(trial, message.kind, message.message)
+            return True
+        elif isinstance(message, Drop):
+            return True
+        return False
+
+    def _on_resolved(self, trial: Trial, message: Resolved) -> Go | Drop:
+        trial.recipe, trial.hash, trial.epochs_budget = message.recipe, message.hash, message.epochs
+        double = message.unique and any(
+            other.hash == trial.hash and other.failure not in ("interrupted", "bad_data") for other in self.trials.values()
+        )
+        if double and not trial.baseline:
+            self._fail(trial, "duplicate", "proposes a recipe that was trained before")
+            return Drop()
+        self.folder.trial(trial.number).write(trial)
+        return Go()
+
+    def _on_measured(self, trial: Trial, message: Measured) -> Go | Drop:
+        trial.parameters = message.parameters
+        most = self.ready.summary.most_parameters
+        if most is not None and message.parameters > most and not trial.baseline:
+            self._fail(trial, "invalid_model", f"has {message.parameters:,} parameters; at most {most:,} are allowed")
+            return Drop()
+        self._multiply_adds = message.multiply_adds
+        self.watcher.started(trial, self.budget())
+        return Go()
+
+    def _on_epoch(self, trial: Trial, message: EpochDone) -> Go | Halt:
+        epoch = message.epoch
+        trial.epochs = epoch.epoch
+        self.folder.trial(trial.number).append(epoch)
+        value = finite(epoch.metrics.get(self.objective.metric))
+        if value is not None:
+            self.strategy.report(trial.number, epoch.epoch, value)
+            if trial.score is None or self.objective.better(value, trial.score):
+                trial.score, trial.best_epoch = value, epoch.epoch
+        if epoch.epoch > 1 and self._multiply_adds:
+            # The first epoch also compiles; the later ones say how fast this machine is.
+            self._rate = epoch.seconds / self._multiply_adds
+        self.watcher.epoch(trial, epoch, self.budget(trial))
+        return Halt() if self.stopping or self._time_left(trial) <= 0 else Go()
+
+    def _conclude(self, trial: Trial) -> None:
+        """A trial that was trained: to its end, or until it was halted."""
+        if self.stopping and trial.epochs < trial.epochs_budget:
+            self._fail(trial, "interrupted", f"stopped {self.stopping} after {trial.epochs} epochs; to be trained again")
+        elif self._time_left(trial) <= 0 and trial.epochs < trial.epochs_budget:
+            trial.state, trial.message = "PRUNED", "stopped when the time budget was used up"
+        else:
+            trial.state = "COMPLETE"
+
+    def _fail(self, trial: Trial, kind: FailureKind, message: str) -> None:
+        trial.state, trial.failure, trial.message = "FAIL", kind, message
+
+    def _settle(self, trial: Trial) -> None:
+        """Write the end of a trial, tell the strategy, tell the watcher; in this order, so that no kill loses a score."""
+        trial.finished = time.time()
+        folder = self.folder.trial(trial.number)
+        if trial.failure == "duplicate":
+            self._discard(folder)
+            self._doubles += 1
+            self._tell(trial)
+            return
+        folder.write(trial)
+        self._tell(trial)
+        self.trials[trial.number] = trial
+        self._doubles = 0
+        self._untrained = 0 if trial.epochs or trial.failure == "interrupted" else self._untrained + 1
+        if trial.baseline and trial.failure == "bad_data":
+            self._skipped.add(trial.baseline)
+        self.watcher.ended(trial, self.best(), self.budget())
+
+    def _discard(self, folder: Any) -> None:
+        """A double leaves no folder behind."""
+        for path in folder.path.glob("*"):
+            path.unlink()
+        with contextlib.suppress(OSError):
+            folder.path.rmdir()
+
+    def _tell(self, trial: Trial) -> None:
+        if trial.state == "COMPLETE" and trial.score is not None:
+            self.strategy.complete(trial.number, trial.score)
+        elif trial.state == "PRUNED":
+            self.strategy.stop(trial.number)
+        elif trial.failure in _AVOIDED:
+            self.strategy.infeasible(trial.number)
+        else:
+            self.strategy.forget(trial.number)
+
+    def best(self) -> Trial | None:
+        """The trial with the best score so far."""
+        scored = [trial for trial in self.trials.values() if trial.score is not None]
+        if not scored:
+            return None
+        return (max if self.objective.maximize else min)(scored, key=lambda trial: trial.score or 0.0)
+
+    def budget(self, running: Trial | None = None) -> Budget:
+        """How far the study is.
+
+        Args:
+            running: The trial that is being trained, whose seconds count already.
+        """
+        counts = Counter(
+            f"failed: {t.failure}" if t.state == "FAIL" else t.state.lower() for t in self.trials.values()
+        )
+        return Budget(self._counted(), self.limits.trials, self._seconds(running), self.limits.seconds, dict(counts))
+
+    def _counted(self) -> int:
+        return sum(t.baseline is None and t.failure not in _NOT_COUNTED for t in self.trials.values())
+
+    def _seconds(self, running: Trial | None = None) -> float:
+        return sum(t.seconds for t in self.trials.values()) + (running.seconds if running else 0.0)
+
+    def _time_left(self, running: Trial | None = None) -> float:
+        return float("inf") if self.limits.seconds is None else self.limits.seconds - self._seconds(running)
+
+    @contextlib.contextmanager
+    def _signals(self) -> Iterator[None]:
+        """The first Ctrl-C, SIGTERM or SIGHUP stops after the epoch, the second at once."""
+
+        def stop(number: int, frame: FrameType | None) -> None:
+            if self.stopping:
+                raise KeyboardInterrupt
+            self.stopping = "by " + signal.Signals(number).name
+            self.watcher.note("Stopping after this epoch; press Ctrl-C again to stop at once.")
+
+        kinds = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+        before = [signal.signal(kind, stop) for kind in kinds]
+        try:
+            yield
+        finally:
+            for kind, handler in zip(kinds, before, strict=True):
+                signal.signal(kind, handler)

@@ -1,0 +1,226 @@
+"""Starting or resuming a study: load space and data in a worker, open the record, hand over to the coordinator."""
+
+from __future__ import annotations
+
+import os
+import platform
+import time
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from hpsearch.coordinator import Coordinator, Limits
+from hpsearch.errors import HpsearchError, InputError, RunError, StudyError
+from hpsearch.events import Watcher
+from hpsearch.executors.local import LocalWorker
+from hpsearch.messages import Inspect, Inspected, Ready, Refused, Setup
+from hpsearch.space import Objective
+from hpsearch.spacefile import is_declarative, load_space
+from hpsearch.strategies.optuna import OptunaStrategy
+from hpsearch.study.atomic import write_text
+from hpsearch.study.folder import StudyFolder, StudyInfo, checked_name
+from hpsearch.study.trial import Trial
+
+__all__ = ["Request", "answered", "inspected", "prepared_worker", "run_search"]
+
+
+@dataclass(frozen=True)
+class Request:
+    """What ``hpsearch run`` was asked to do.
+
+    Args:
+        space_file: The space file.
+        results: The folder that holds the studies.
+        study: The name of the study; None takes the space file's.
+        data_dir: Where to look for data and weights first.
+        subset: How many training images to take; None takes all.
+        skip_bad_images: Whether to go on without images that cannot be decoded.
+        seed: Where the random numbers start; None is 0, or what the study was begun with.
+        limits: How far to go.
+    """
+
+    space_file: Path
+    results: Path
+    study: str | None = None
+    data_dir: Path | None = None
+    subset: int | None = None
+    skip_bad_images: bool = False
+    seed: int | None = None
+    limits: Limits = field(default_factory=Limits)
+
+    @property
+    def folder(self) -> StudyFolder:
+        """The study's folder."""
+        return StudyFolder(self.results / checked_name(self.study or self.space_file.stem))
+
+    @property
+    def setup(self) -> Setup:
+        """What a worker is to load."""
+        imports = self.space_file.parent.resolve()
+        return Setup(self.space_file, imports, self.data_dir, self.subset, self.skip_bad_images)
+
+
+Show = Callable[[Objective, Trial | None], AbstractContextManager[Watcher]]
+"""Opens whatever shows a run: gets the objective, and the best trial so far where the study goes on from earlier."""
+
+
+def run_search(request: Request, show: Show) -> StudyFolder:
+    """Run a study until its budget is used up; a study that exists is resumed.
+
+    Args:
+        request: What to do.
+        show: Opens whatever shows the run.
+
+    Raises:
+        InputError: The space, the data or the study cannot be used as asked.
+        RunError: The search could not go on, or not a single trial could be trained.
+    """
+    _check_space_quickly(request.space_file)
+    folder = request.folder
+    _check_writable(folder)
+    worker, ready = prepared_worker(request.setup)
+    try:
+        with folder.writing():
+            seed = _open_record(folder, request, ready)
+            objective = Objective.parse(ready.summary.objective)
+            strategy = OptunaStrategy(folder.database, folder.name, maximize=objective.maximize, seed=seed)
+            coordinator = Coordinator(folder, ready, strategy, worker, _another(request.setup), request.limits, seed)
+            with show(objective, coordinator.best()) as watcher:
+                for path in ready.skipped:
+                    watcher.note(f"Left out, cannot be read: {path}")
+                coordinator.run(watcher)
+    finally:
+        worker.close()
+    if coordinator.best() is None and not coordinator.stopping:
+        last = max(coordinator.trials.values(), key=lambda trial: trial.number, default=None)
+        raise RunError(f"No trial could be trained{f'; the last: {last.message}' if last else ''}.")
+    return folder
+
+
+def prepared_worker(setup: Setup) -> tuple[LocalWorker, Ready]:
+    """A worker that has loaded a space and its data.
+
+    Args:
+        setup: What to load.
+
+    Raises:
+        HpsearchError: It could not, for the reason said.
+    """
+    worker = LocalWorker()
+    try:
+        worker.send(setup)
+        answer = worker.receive()
+    except BaseException:
+        worker.close()
+        raise
+    if isinstance(answer, Refused):
+        worker.close()
+        raise _refusal(answer)
+    return worker, answer
+
+
+def answered(request: Any) -> Any:
+    """The answer of a fresh worker to a request that needs no session.
+
+    Args:
+        request: ``Inspect`` or ``Score``.
+
+    Raises:
+        HpsearchError: It could not, for the reason said.
+    """
+    worker = LocalWorker()
+    try:
+        worker.send(request)
+        answer = worker.receive()
+    finally:
+        worker.close()
+    if isinstance(answer, Refused):
+        raise _refusal(answer)
+    return answer
+
+
+def inspected(space_file: Path, request: Inspect) -> Inspected:
+    """Look at a space without searching it.
+
+    Args:
+        space_file: The space file as the user calls it.
+        request: What to build.
+
+    Raises:
+        HpsearchError: The space or the data cannot be used.
+    """
+    _check_space_quickly(space_file)
+    found: Inspected = answered(request)
+    return found
+
+
+def _refusal(answer: Refused) -> HpsearchError:
+    return InputError(answer.sentence) if answer.exit_code == InputError.exit_code else RunError(answer.sentence)
+
+
+def _another(setup: Setup) -> Callable[[], LocalWorker]:
+    return lambda: prepared_worker(setup)[0]
+
+
+def _check_space_quickly(path: Path) -> None:
+    """Say what is wrong with a declared space before seconds are spent on starting Keras."""
+    if is_declarative(path):
+        load_space(path)
+
+
+def _check_writable(folder: StudyFolder) -> None:
+    """Refuse a results folder that cannot be written, before anything is loaded and without leaving anything behind."""
+    existing = folder.path
+    while not existing.exists():
+        existing = existing.parent
+    if not existing.is_dir() or not os.access(existing, os.W_OK | os.X_OK):
+        raise StudyError(f"The study cannot be written to {folder.path}: {existing} is not a folder that you may write. Choose another with --results.")
+
+
+def _open_record(folder: StudyFolder, request: Request, ready: Ready) -> int:
+    """Begin the record, or make sure that the one there is of the same search; returns the seed of the study."""
+    if folder.exists:
+        _check_same(folder, request, ready)
+        # A new baseline does not change the space, but it must be found when a trial is shown or exported.
+        write_text(folder.space_file, request.space_file.read_text(encoding="utf-8"))
+        return folder.info().seed
+    seed = request.seed if request.seed is not None else 0
+    info = StudyInfo(
+        name=folder.name,
+        objective=ready.summary.objective,
+        space_file=str(request.space_file),
+        space_text=ready.summary.text,
+        space_fingerprint=ready.summary.fingerprint,
+        data_text=ready.summary.data,
+        data_fingerprint=ready.data_fingerprint,
+        class_names=list(ready.class_names),
+        train_images=ready.train_images,
+        validation_images=ready.validation_images,
+        subset=request.subset,
+        seed=seed,
+        epochs=request.limits.epochs,
+        created=time.time(),
+        data_dir=str(request.data_dir) if request.data_dir else None,
+        skip_bad_images=request.skip_bad_images,
+        versions={**ready.versions, "machine": platform.machine()},
+    )
+    folder.create(info, request.space_file.read_text(encoding="utf-8"))
+    return seed
+
+
+def _check_same(folder: StudyFolder, request: Request, ready: Ready) -> None:
+    info = folder.info()
+    other = f"give this run a name of its own with --study {folder.name}-2"
+    if info.space_fingerprint != ready.summary.fingerprint:
+        changed = folder.difference(ready.summary.text) or "the code of build(hp)"
+        raise StudyError(f"The space has changed since study {folder.name} began; {other}. The difference:\n{changed}")
+    for option, was, now in (("--subset", info.subset, request.subset), ("--epochs", info.epochs, request.limits.epochs)):
+        if was != now:
+            began = f"with {option} {was}" if was is not None else f"without {option}"
+            raise StudyError(f"Study {folder.name} was begun {began}; say the same again, or {other}.")
+    if request.seed is not None and request.seed != info.seed:
+        raise StudyError(f"Study {folder.name} was begun with --seed {info.seed}; leave --seed out, or {other}.")
+    if info.data_fingerprint != ready.data_fingerprint:
+        raise StudyError(f"The data has changed since study {folder.name} began; {other}.")

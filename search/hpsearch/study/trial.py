@@ -1,0 +1,173 @@
+"""The record of one trial: a folder with its recipe, its answers and scores, and its history epoch by epoch."""
+
+from __future__ import annotations
+
+import csv
+import dataclasses
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from hpsearch.study.atomic import read_json, write_json, write_text
+
+__all__ = ["STATES", "Epoch", "FailureKind", "State", "Trial", "TrialFolder"]
+
+State = Literal["RUNNING", "COMPLETE", "PRUNED", "FAIL"]
+STATES: tuple[State, ...] = ("RUNNING", "COMPLETE", "PRUNED", "FAIL")
+
+FailureKind = Literal[
+    "out_of_memory",
+    "not_finite",
+    "crashed",
+    "timed_out",
+    "invalid_model",
+    "bad_data",
+    "user_code",
+    "interrupted",
+    "duplicate",
+]
+
+
+@dataclass(frozen=True)
+class Epoch:
+    """What one epoch of training gave.
+
+    Args:
+        epoch: Its number, from 1.
+        seconds: How long it took, validation included.
+        metrics: Values by name: loss, accuracy, val_loss, val_accuracy, learning_rate. NaN where not finite.
+    """
+
+    epoch: int
+    seconds: float
+    metrics: Mapping[str, float]
+
+
+@dataclass
+class Trial:
+    """Everything known of a trial but its history.
+
+    Args:
+        number: Its number in the study, as Optuna counts.
+        state: As Optuna names it.
+        baseline: The name of the hand-made network it is, or None.
+        answers: The choices that give its recipe, by name.
+        recipe: The recipe as Python source; empty until it is resolved.
+        hash: The hash of the canonical recipe.
+        seed: The seed of its weights, shuffles and dropout.
+        parameters: How many parameters the network has, frozen ones included.
+        score: The objective at its best epoch, measured on validation.
+        best_epoch: The epoch of that score, from 1.
+        train_score: The same metric on training images in inference mode, with the weights of the best epoch.
+        epochs: How many epochs were trained.
+        epochs_budget: How many it was allowed.
+        seconds: Time from start to end.
+        failure: Why it failed, as a kind.
+        message: One sentence about its end: why it failed, was stopped or skipped.
+        started: Seconds since 1970.
+        finished: Seconds since 1970, or None while it runs.
+    """
+
+    number: int
+    state: State = "RUNNING"
+    baseline: str | None = None
+    answers: dict[str, Any] = field(default_factory=dict)
+    recipe: str = ""
+    hash: str = ""
+    seed: int = 0
+    parameters: int | None = None
+    score: float | None = None
+    best_epoch: int | None = None
+    train_score: float | None = None
+    epochs: int = 0
+    epochs_budget: int = 0
+    seconds: float = 0.0
+    failure: FailureKind | None = None
+    message: str = ""
+    started: float = 0.0
+    finished: float | None = None
+
+    @property
+    def name(self) -> str:
+        """What people call it: the name of the baseline, or its number."""
+        return self.baseline or str(self.number)
+
+
+_FILE = "trial.json"
+_RECIPE = "recipe.py"
+_HISTORY = "history.csv"
+_LOG = "log.txt"
+
+
+class TrialFolder:
+    """``trials/00012/``: ``trial.json``, ``recipe.py``, ``history.csv``, ``log.txt``.
+
+    Args:
+        path: The folder.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    @property
+    def log(self) -> Path:
+        """The file that takes tracebacks and whatever training prints."""
+        return self.path / _LOG
+
+    def write(self, trial: Trial) -> None:
+        """Write the record, and the recipe beside it as a file of its own, each atomically."""
+        self.path.mkdir(parents=True, exist_ok=True)
+        values = dataclasses.asdict(trial)
+        recipe = values.pop("recipe")
+        if recipe:
+            write_text(self.path / _RECIPE, recipe + "\n")
+        write_json(self.path / _FILE, values)
+
+    def read(self) -> Trial:
+        """Read the record back.
+
+        Raises:
+            OSError: It is not there.
+            ValueError: It is not a record.
+        """
+        values = read_json(self.path / _FILE)
+        recipe = self.path / _RECIPE
+        try:
+            return Trial(**values, recipe=recipe.read_text(encoding="utf-8").rstrip("\n") if recipe.exists() else "")
+        except TypeError as error:
+            raise ValueError(f"{self.path / _FILE} is not the record of a trial: {error}") from error
+
+    def append(self, epoch: Epoch) -> None:
+        """Add an epoch to the history."""
+        path = self.path / _HISTORY
+        fresh = not path.exists()
+        with open(path, "a", encoding="utf-8", newline="") as file:
+            writer = csv.writer(file)
+            if fresh:
+                writer.writerow(["epoch", "seconds", *epoch.metrics])
+            writer.writerow([epoch.epoch, f"{epoch.seconds:.3f}", *(f"{v:.6g}" for v in epoch.metrics.values())])
+
+    def history(self) -> list[Epoch]:
+        """The epochs so far; a line that was cut off by a kill ends the list."""
+        path = self.path / _HISTORY
+        if not path.exists():
+            return []
+        with open(path, encoding="utf-8", newline="") as file:
+            rows = list(csv.reader(file))
+        epochs: list[Epoch] = []
+        for row in rows[1:]:
+            if len(row) != len(rows[0]):
+                break
+            try:
+                metrics = {name: float(cell) for name, cell in zip(rows[0][2:], row[2:], strict=True)}
+                epochs.append(Epoch(int(row[0]), float(row[1]), metrics))
+            except ValueError:
+                break
+        return epochs
+
+
+def finite(value: float | None) -> float | None:
+    """The value, or None where JSON could not say it."""
+    return value if value is not None and math.isfinite(value) else None

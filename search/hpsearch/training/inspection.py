@@ -1,0 +1,168 @@
+"""Looking at a space without searching it: do its baselines and draws from it build, how large are they, how fast."""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import keras
+
+from hpsearch.addresses import Parameter
+from hpsearch.check import check
+from hpsearch.data.loading import SearchData, find, load_search_data
+from hpsearch.declare import Anything, source
+from hpsearch.describe import describe
+from hpsearch.domains import Between, Scalar
+from hpsearch.errors import DataError, HpsearchError, WeightsError
+from hpsearch.messages import Inspect, Inspected
+from hpsearch.recipe import HyperModel, Recipe
+from hpsearch.resolve import Suggest, resolve
+from hpsearch.space import Space
+from hpsearch.spacefile import load_space
+from hpsearch.training.build import Built, Inputs, build, multiply_adds, without_weights
+from hpsearch.training.fit import compiled, encoded
+from hpsearch.training.pretrained import with_local_weights
+
+__all__ = ["at_random", "inspect_space"]
+
+TIMED_STEPS = 10
+
+
+def at_random(generator: random.Random) -> Suggest:
+    """A suggest that draws uniformly, from a range on the scale that it says.
+
+    Args:
+        generator: Where the draws come from.
+    """
+
+    def suggest(parameter: Parameter) -> Scalar:
+        domain = parameter.domain
+        if not isinstance(domain, Between):
+            return generator.choice(domain.labels)
+        if domain.log:
+            return domain.snapped(domain.low * (domain.high / domain.low) ** generator.random())
+        if domain.count == float("inf"):
+            return domain.snapped(generator.uniform(domain.low, domain.high))
+        step = domain.step or 1
+        return domain.snapped(domain.low + step * generator.randrange(int(domain.count)))
+
+    return suggest
+
+
+def inspect_space(request: Inspect) -> Inspected:
+    """Build every baseline and some draws, with random weights.
+
+    Args:
+        request: Which space, how many draws.
+
+    Raises:
+        InputError: The space file or, where steps are to be timed, the data cannot be used.
+    """
+    space = load_space(request.space_file, module_path=request.imports)
+    declaration = space.declaration
+    inputs = Inputs(declaration.input_shape, len(declaration.class_names), declaration.white)
+    found = find(declaration, data_dir=request.data_dir)
+    data = _data(space, request) if request.timed else None
+    counted: set[str] = set()
+    samples = _samples(space, inputs, request, data, counted)
+    summary = describe(space)
+    return Inspected(
+        summary=summary,
+        dimensions=summary.dimensions + len(counted),
+        data_found=found.found,
+        data_where=found.where if found.found else found.hint,
+        baselines=tuple(
+            _baseline(name, recipe, inputs, request) for name, recipe in (space.baselines or {}).items()
+        ),
+        samples=samples,
+    )
+
+
+def _data(space: Space, request: Inspect) -> SearchData:
+    try:
+        return load_search_data(space.declaration, data_dir=request.data_dir)
+    except DataError as error:
+        raise DataError(f"--time needs the data: {error}") from error
+
+
+def _baseline(name: str, recipe: Recipe, inputs: Inputs, request: Inspect) -> dict[str, Any]:
+    found: dict[str, Any] = {"name": name, "parameters": None, "multiply_adds": None, "weights": "random", "error": None}
+    try:
+        built = build(without_weights(recipe), inputs, lambda parameter: None)
+        found.update(parameters=built.parameters, multiply_adds=multiply_adds(built.network))
+        found["weights"] = _weights(recipe, inputs, request)
+    except HpsearchError as error:
+        found["error"] = str(error)
+    keras.utils.clear_session()
+    return found
+
+
+def _weights(recipe: Recipe, inputs: Inputs, request: Inspect) -> str:
+    """Where the weights of a recipe's backbone would come from."""
+    folders = [folder for folder in (request.data_dir, request.imports) if folder is not None]
+    try:
+        local = with_local_weights(recipe, inputs.shape[0], folders)
+    except WeightsError as error:
+        return f"missing: {error}"
+    weights = getattr(getattr(local.model, "body", None), "weights", None)
+    if weights is None:
+        return "random"
+    return f"found: {weights}" if Path(weights).suffix else "to be downloaded"
+
+
+def _samples(
+    space: Space, inputs: Inputs, request: Inspect, data: SearchData | None, counted: set[str]
+) -> tuple[dict[str, Any], ...]:
+    generator = random.Random(request.seed)
+    draw = at_random(generator)
+
+    def counting(parameter: Parameter) -> Scalar:
+        counted.add(parameter.name)
+        return draw(parameter)
+
+    return tuple(_sample(space, inputs, draw, counting, data) for _ in range(request.samples))
+
+
+def _sample(
+    space: Space, inputs: Inputs, draw: Suggest, counting: Callable[[Parameter], Scalar], data: SearchData | None
+) -> dict[str, Any]:
+    recipe = resolve(space.search, draw)
+    found: dict[str, Any] = {"parameters": None, "multiply_adds": None, "seconds": None, "error": None}
+    found["recipe"] = source(recipe)
+    try:
+        if not isinstance(recipe.model, HyperModel):
+            check(recipe, Anything())
+        built = build(without_weights(recipe), inputs, counting)
+        found.update(recipe=source(built.recipe), parameters=built.parameters, multiply_adds=multiply_adds(built.network))
+        if data is not None:
+            found["seconds"] = _predicted_seconds(built, data, inputs)
+    except HpsearchError as error:
+        found["error"] = str(error)
+    keras.utils.clear_session()
+    return found
+
+
+def _predicted_seconds(built: Built, data: SearchData, inputs: Inputs) -> float:
+    """Seconds that a whole training would take, judged by a few steps after the first, which compiles."""
+    from hpsearch.data.loading import Part
+
+    training = built.recipe.training
+    count = min(TIMED_STEPS * training.batch_size, len(data.train.labels))
+    part = Part(data.train.images[:count], data.train.labels[:count])
+    trainer = compiled(built, inputs, seed=0)
+    x, y = encoded(built.recipe, part, inputs)
+    began = time.monotonic()
+    trainer.fit(x, y, batch_size=training.batch_size, epochs=1, verbose=0)
+    trainer.evaluate(x, y, batch_size=training.batch_size, verbose=0)
+    first = time.monotonic() - began
+    began = time.monotonic()
+    trainer.fit(x, y, batch_size=training.batch_size, epochs=1, verbose=0)
+    step = time.monotonic() - began
+    began = time.monotonic()
+    trainer.evaluate(x, y, batch_size=training.batch_size, verbose=0)
+    look = time.monotonic() - began
+    epoch = (step * len(data.train.labels) + look * len(data.validation.labels)) / count
+    return first + epoch * training.epochs

@@ -1,0 +1,79 @@
+"""Finding pretrained weights on this machine before anything is downloaded."""
+
+from __future__ import annotations
+
+import os
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from hpsearch.blocks.backbones import Backbone, located
+from hpsearch.declare import is_declared
+from hpsearch.errors import WeightsError
+from hpsearch.recipe import Recipe
+
+__all__ = ["impatient_downloads", "with_local_weights"]
+
+
+def with_local_weights(recipe: Recipe, input_side: int, folders: list[Path]) -> Recipe:
+    """The recipe with the weights of its backbones as paths, where a file is found.
+
+    ``"imagenet"`` is looked for under the name Keras gives the file; a path is looked for as it is, then in the folders.
+
+    Args:
+        recipe: A recipe without domains.
+        input_side: Side of the images in pixels, where a backbone does not say its own.
+        folders: Where to look.
+
+    Raises:
+        WeightsError: A path leads nowhere.
+    """
+    return _replaced(recipe, input_side, folders)  # type: ignore[no-any-return]  # a recipe stays a recipe
+
+
+def _replaced(value: Any, side: int, folders: list[Path]) -> Any:
+    if isinstance(value, Backbone):
+        return _located(value, side, folders)
+    if isinstance(value, tuple):
+        return tuple(_replaced(part, side, folders) for part in value)
+    if is_declared(value):
+        parts = {name: part for name, part in vars(value).items() if is_declared(part) or isinstance(part, tuple)}
+        return replace(value, **{name: _replaced(part, side, folders) for name, part in parts.items()}) if parts else value
+    return value
+
+
+def _located(backbone: Backbone, side: int, folders: list[Path]) -> Backbone:
+    if backbone.weights is None:
+        return backbone
+    if backbone.weights == "imagenet":
+        name = backbone.weights_file(backbone.input_size or side)
+        keras_cache = Path(os.environ.get("KERAS_HOME", Path.home() / ".keras")) / "models"
+        found = _first(name, [*folders, keras_cache])
+        return located(backbone, str(found)) if found else backbone
+    found = _first(backbone.weights, [Path(), *folders])
+    if found is None:
+        looked = ", ".join(str(folder) for folder in [Path.cwd(), *folders])
+        raise WeightsError(f"the weights {backbone.weights} are in none of {looked}; give the path of a .h5 file.")
+    return located(backbone, str(found))
+
+
+def _first(name: str, folders: list[Path]) -> Path | None:
+    return next((folder / name for folder in folders if (folder / name).is_file()), None)
+
+
+@contextmanager
+def impatient_downloads(seconds: float = 20.0) -> Iterator[None]:
+    """Give up on a server that does not answer, so that a node without internet says so soon.
+
+    Args:
+        seconds: How long a connection may be silent.
+    """
+    before = socket.getdefaulttimeout()
+    socket.setdefaulttimeout(seconds)
+    try:
+        yield
+    finally:
+        socket.setdefaulttimeout(before)
