@@ -1,0 +1,75 @@
+"""The command ``hpsearch``: its subcommands, imported when they are called, and errors as one sentence."""
+
+from __future__ import annotations
+
+import importlib
+from typing import Any
+
+import click
+
+from hpsearch.errors import HpsearchError
+
+__all__ = ["main"]
+
+_COMMANDS = {
+    "check": ("hpsearch.cli.check", "check", "Read a space file and build what it declares, without searching."),
+    "run": ("hpsearch.cli.run", "run", "Search a space; the same command again resumes the study."),
+    "leaderboard": ("hpsearch.cli.reading", "leaderboard", "Rank the trials of a study."),
+    "show": ("hpsearch.cli.reading", "show", "Show one trial: its recipe as Python, its scores, its curve."),
+    "studies": ("hpsearch.cli.reading", "studies", "List the studies."),
+    "export-best": ("hpsearch.cli.export", "export_best", "Retrain the best recipe, test it once, and export it."),
+}
+
+
+class _Commands(click.Group):
+    """Imports a command when it is called, and shows errors meant for people without a traceback."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(_COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in _COMMANDS:
+            return None
+        module, attribute, _ = _COMMANDS[cmd_name]
+        command = getattr(importlib.import_module(module), attribute)
+        assert isinstance(command, click.Command)
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, said) for name, (_, _, said) in _COMMANDS.items()])
+
+    def resolve_command(self, ctx: click.Context, args: list[str]) -> tuple[str | None, click.Command | None, list[str]]:
+        try:
+            return super().resolve_command(ctx, args)
+        except click.UsageError as error:
+            from hpsearch.errors import InputError, did_you_mean
+
+            near = did_you_mean(args[0], _COMMANDS)
+            if args[0].startswith("-"):
+                raise
+            raise InputError(f"There is no command {args[0]!r}.{near} See: hpsearch --help") from error
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except HpsearchError as error:
+            click.echo(f"Error: {error}", err=True)
+            ctx.exit(error.exit_code)
+        except KeyboardInterrupt:
+            click.echo("Stopped.", err=True)
+            ctx.exit(130)
+
+
+@click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(package_name="hpsearch", prog_name="hpsearch")
+def main() -> None:
+    """Search Keras image classifiers: declare a space, search it overnight, trust and ship what was found.
+
+    \b
+    Example:
+      hpsearch check spaces/digits.py
+      hpsearch run spaces/digits.py --trials 20
+      hpsearch leaderboard
+      hpsearch export-best
+    """

@@ -1,0 +1,65 @@
+"""The model card that lies beside an exported model."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from hpsearch.study.folder import StudyInfo
+from hpsearch.study.trial import Trial
+
+if TYPE_CHECKING:
+    from hpsearch.results.export import Export, Tested
+
+__all__ = ["card"]
+
+
+def card(info: StudyInfo, trials: Sequence[Trial], chosen: Trial, export: Export) -> str:
+    """The card as Markdown.
+
+    Args:
+        info: The study.
+        trials: All its trials.
+        chosen: The trial that was exported.
+        export: The retrained networks and their scores.
+    """
+    hours = sum(trial.seconds for trial in trials) / 3600
+    looks = sum(trial.epochs for trial in trials)
+    opened = len(info.test_openings)
+    part = f" (a subset of {info.subset} training images was searched)" if info.subset else ""
+    lines = [
+        f"# {info.name}: {', '.join(info.class_names)}",
+        "",
+        "`model.keras` takes raw pixels, as the data holds them, and gives class probabilities. It is made of stock Keras",
+        "layers and loads without hpsearch: `keras.saving.load_model(\"model.keras\")`.",
+        "",
+        "| network | trial | parameters | validation | test (95 % interval) | test loss |",
+        "| --- | --- | --- | --- | --- | --- |",
+        _row("exported", export.chosen),
+        *([_row("best by hand", export.baseline)] if export.baseline else []),
+        "",
+        f"- Data: `{info.data_text.strip()}`{part}, fingerprint `{info.data_fingerprint}`.",
+        f"- Chosen by {info.objective} on {info.validation_images:,} validation images, out of {len(trials)} trials "
+        f"({hours:.2f} hours, {looks:,} looks at validation): the validation score of a winner is optimistic.",
+        f"- Retrained on train + validation ({export.train_images:,} images) for {export.chosen.epochs} epochs at the learning "
+        f"rates of the validated run, with seed {chosen.seed}, fixed before.",
+        f"- Tested on {export.test_images:,} images that no search saw, opened "
+        + ("once." if opened == 1 else f"{opened} times: only the first opening is an honest test."),
+        "- The interval is the sampling error of the test images; another seed would give another network.",
+        f"- Versions: {', '.join(f'{name} {version}' for name, version in info.versions.items())}.",
+        "",
+        "## Recipe",
+        "",
+        "```python",
+        chosen.recipe,
+        "```",
+        "",
+    ]
+    return "\n".join(lines)
+
+
+def _row(what: str, tested: Tested) -> str:
+    test = f"{tested.accuracy:.4f} ({tested.low:.4f} to {tested.high:.4f})"
+    return (
+        f"| {what} | {tested.name} | {tested.parameters:,} | {tested.validation:.4f} | {test} | {tested.loss:.4f} |"
+    )

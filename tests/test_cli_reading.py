@@ -1,0 +1,421 @@
+"""The reading commands on real study folders, and the helpers they print with."""
+
+import csv
+import io
+import json
+import math
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import click
+import pytest
+from click.testing import CliRunner, Result
+from hypothesis import given
+from hypothesis import strategies as st
+
+from hpsearch.cli import output
+from hpsearch.cli.output import (
+    Cell,
+    Column,
+    Duration,
+    PositiveWhole,
+    count,
+    duration,
+    one_line,
+    score,
+    sparkline,
+    table,
+)
+from hpsearch.cli.reading import leaderboard, show, studies
+from hpsearch.errors import HpsearchError, InputError, StudyError
+from hpsearch.study import Epoch, StudyFolder, StudyInfo, Trial
+
+RECIPE = """Recipe(
+    model=Model(body=ConvNet(stages=(Stage(filters=(32, 32)), Stage(filters=64))), dense=(Dense(units=128),)),
+    training=Training(epochs=4, optimizer=Adam(learning_rate=0.0034213)),
+)"""
+SEARCH = Path(output.__file__).parents[2]
+
+
+def begin(results: Path, name: str = "digits", **more: Any) -> StudyFolder:
+    """A study without trials."""
+    said: dict[str, Any] = {
+        "name": name,
+        "objective": "max val_accuracy",
+        "space_file": "spaces/digits.py",
+        "space_text": "",
+        "space_fingerprint": "",
+        "data_text": "",
+        "data_fingerprint": "",
+        "class_names": ["0", "1"],
+        "train_images": 10,
+        "validation_images": 10,
+        "subset": None,
+        "seed": 0,
+        "epochs": None,
+        "created": 1.76e9,
+        **more,
+    }
+    folder = StudyFolder(results / name)
+    folder.create(StudyInfo(**said), "space = ...\n")
+    return folder
+
+
+def add(folder: StudyFolder, number: int, score: float | None = None, **more: Any) -> Trial:
+    """A trial that ended."""
+    said: dict[str, Any] = {"state": "COMPLETE", "recipe": RECIPE, "parameters": 3_253_068, "epochs": 4, **more}
+    trial = Trial(number=number, score=score, epochs_budget=4, seconds=61.0, **said)
+    folder.trial(number).write(trial)
+    return trial
+
+
+@pytest.fixture
+def study(tmp_path: Path) -> StudyFolder:
+    """Two trials with a score, a baseline, one that failed and one that repeats."""
+    folder = begin(tmp_path)
+    add(folder, 0, 0.91, baseline="by_hand", train_score=0.95, best_epoch=3)
+    add(folder, 1, 0.95, train_score=0.99, best_epoch=4)
+    add(folder, 2, 0.7, state="PRUNED", epochs=2)
+    add(folder, 3, None, state="FAIL", failure="out_of_memory", message="[red]no[/red] memory\nleft", epochs=0)
+    add(folder, 4, None, state="PRUNED", failure="duplicate")
+    for number in range(1, 5):
+        metrics = {"loss": 1 / number, "accuracy": 0.2 * number, "val_loss": 2 / number, "val_accuracy": 0.19 * number}
+        folder.trial(1).append(Epoch(number, 1.5, metrics))
+    return folder
+
+
+def call(command: click.Command, study: StudyFolder | Path, *args: str) -> Result:
+    """Run a command in this process, as a pipe sees it."""
+    results = study if isinstance(study, Path) else study.path.parent
+    return CliRunner().invoke(command, ["--results", str(results), *args], catch_exceptions=False)
+
+
+# ---- leaderboard
+
+
+def test_leaderboard_shows_rank_scores_gap_and_failures(study: StudyFolder) -> None:
+    lines = call(leaderboard, study).stdout.splitlines()
+    assert lines[0] == "digits: max val_accuracy, 4 trials (2 complete, 1 pruned, 1 out_of_memory)"
+    assert lines[2].split() == ["rank", "trial", "val", "train", "gap", "parameters", "epochs", "time", "state"]
+    assert lines[3].split() == ["1", "1", "0.9500", "0.9900", "+0.0400", "3,253,068", "4/4", "1m", "01s", "COMPLETE"]
+    assert lines[4].split()[:6] == ["2", "by_hand", "*", "0.9100", "0.9500", "+0.0400"]
+    assert lines[6].endswith("FAIL: out_of_memory")
+    assert "* baseline" in lines
+    assert "left out: 1 proposal that repeated a trial" in lines
+
+
+def test_top_cuts_every_form_and_says_so(study: StudyFolder) -> None:
+    assert "2 of 4 trials; all of them: --top 4" in call(leaderboard, study, "--top", "2").stdout
+    assert [row["number"] for row in json.loads(call(leaderboard, study, "--top", "2", "--json").stdout)] == [1, 0]
+    assert len(call(leaderboard, study, "--top", "2", "--csv").stdout.splitlines()) == 3
+    assert len(json.loads(call(leaderboard, study, "--json").stdout)) == 4
+
+
+@pytest.mark.parametrize("top", ["0", "-3", "many", "1.5"])
+def test_nonsense_in_top_is_one_sentence(study: StudyFolder, top: str) -> None:
+    with pytest.raises(InputError, match=r"^--top got '.*'; allowed: a whole number, 1 or more\.$"):
+        call(leaderboard, study, f"--top={top}")
+
+
+def test_csv_holds_the_fields_of_json(study: StudyFolder) -> None:
+    rows = list(csv.DictReader(io.StringIO(call(leaderboard, study, "--csv").stdout)))
+    objects = json.loads(call(leaderboard, study, "--json").stdout)
+    assert [list(row) for row in rows] == [list(entry) for entry in objects]
+    assert rows[1]["baseline"] == "by_hand"
+    assert rows[3]["failure"] == "out_of_memory"
+
+
+def test_an_empty_study_is_no_error(tmp_path: Path) -> None:
+    begin(tmp_path)
+    assert call(leaderboard, tmp_path).stdout == "digits: max val_accuracy, no trials yet\n"
+    assert json.loads(call(leaderboard, tmp_path, "--json").stdout) == []
+    assert json.loads(call(studies, tmp_path, "--json").stdout)[0]["best"] is None
+    with pytest.raises(StudyError, match="no trials yet"):
+        call(show, tmp_path, "0")
+
+
+def test_an_unknown_study_names_the_nearest(study: StudyFolder) -> None:
+    for command, args in ((leaderboard, ()), (show, ("1",))):
+        with pytest.raises(StudyError, match=r"Did you mean digits\?"):
+            call(command, study, "--study", "digit", *args)
+
+
+def test_a_loss_is_ranked_from_the_smallest(tmp_path: Path) -> None:
+    folder = begin(tmp_path, objective="min val_loss")
+    add(folder, 0, 0.5, train_score=0.4)
+    add(folder, 1, 0.3, train_score=0.1)
+    rows = json.loads(call(leaderboard, tmp_path, "--json").stdout)
+    assert [row["number"] for row in rows] == [1, 0]
+    assert math.isclose(rows[0]["gap"], 0.2)
+
+
+def test_a_damaged_trial_is_passed_over(study: StudyFolder) -> None:
+    (study.trial(1).path / "trial.json").write_text('{"number": 1,')
+    assert [row["number"] for row in json.loads(call(leaderboard, study, "--json").stdout)] == [0, 2, 3]
+
+
+def test_the_results_folder_comes_from_the_environment(study: StudyFolder) -> None:
+    result = CliRunner().invoke(leaderboard, ["--json"], env={"HPSEARCH_RESULTS": str(study.path.parent)})
+    assert len(json.loads(result.stdout)) == 4
+
+
+# ---- show
+
+
+def test_show_prints_python_that_gives_the_recipe_again(study: StudyFolder) -> None:
+    text = call(show, study, "1").stdout
+    assert "from hpsearch import Adam, ConvNet, Dense, Model, Recipe, Stage, Training\n" in text
+    names: dict[str, Any] = {}
+    exec(text, names)
+    assert repr(names["recipe"]) == repr(eval(RECIPE, names))
+
+
+def test_show_draws_the_curves_and_marks_the_best_epoch(study: StudyFolder) -> None:
+    lines = call(show, study, "1").stdout.splitlines()
+    curves = [line.split()[1:] for line in lines if " to " in line]
+    assert [curve[0] for curve in curves] == ["val_accuracy", "accuracy", "val_loss", "loss"]
+    mark = next(line for line in lines if "^ best epoch 4" in line)
+    validation = next(line for line in lines if line.startswith("# val_accuracy  "))
+    assert mark.index("^") == validation.index(curves[0][1]) + 3
+
+
+def test_show_finds_a_baseline_by_name_and_a_trial_by_its_folder(study: StudyFolder) -> None:
+    assert "Baseline by_hand, trial 0 of study digits: COMPLETE, rank 2" in call(show, study, "by_hand").stdout
+    assert "Trial 1 of study digits: COMPLETE, rank 1" in call(show, study, "00001").stdout
+
+
+def test_show_names_what_the_space_file_must_bring(study: StudyFolder) -> None:
+    add(study, 5, 0.5, recipe="Recipe(model=HyperModel(build, values={'a': 1}), training=Training(epochs=2))")
+    text = call(show, study, "5").stdout
+    assert "from hpsearch import HyperModel, Recipe, Training\n" in text
+    assert f"# From your space file ({study.space_file}): build" in text
+
+
+def test_show_tells_why_a_trial_failed_and_where_its_log_is(study: StudyFolder) -> None:
+    study.trial(3).log.write_text("Traceback")
+    text = call(show, study, "3").stdout
+    assert "FAIL: out_of_memory" in text
+    assert "[red]no[/red] memory left" in text
+    assert str(study.trial(3).log) in text
+
+
+def test_show_without_a_recipe_or_history(study: StudyFolder) -> None:
+    add(study, 6, None, state="FAIL", failure="invalid_model", recipe="", parameters=None, epochs=0)
+    assert "The trial ended before its recipe was known." in call(show, study, "6").stdout
+
+
+def test_show_reads_on_to_a_torn_line_of_the_history(study: StudyFolder) -> None:
+    with open(study.trial(1).path / "history.csv", "a", encoding="utf-8") as file:
+        file.write("5,1.5,0.2")
+    history = json.loads(call(show, study, "1", "--json").stdout)["history"]
+    assert [epoch["epoch"] for epoch in history] == [1, 2, 3, 4]
+    assert history[3]["val_accuracy"] == 0.76
+
+
+def test_show_json_says_null_where_training_diverged(study: StudyFolder) -> None:
+    study.trial(2).append(Epoch(1, 1.0, {"loss": math.nan, "val_loss": math.inf}))
+    shown = json.loads(call(show, study, "2", "--json").stdout)
+    assert shown["history"] == [{"epoch": 1, "seconds": 1.0, "loss": None, "val_loss": None}]
+    assert shown["recipe"] == RECIPE
+    assert shown["imports"].startswith("from hpsearch import Adam,")
+    assert call(show, study, "2").exit_code == 0
+
+
+def test_an_unknown_trial_names_what_there_is(study: StudyFolder) -> None:
+    with pytest.raises(StudyError, match=r"no trial 'by_hend'.*Did you mean by_hand\?"):
+        call(show, study, "by_hend")
+
+
+# ---- studies
+
+
+def test_studies_lists_the_latest_first(study: StudyFolder) -> None:
+    other = begin(study.path.parent, "cifar")
+    os.utime(study.path / "study.json", (1, 1))
+    found = json.loads(call(studies, study, "--json").stdout)
+    assert [entry["study"] for entry in found] == ["cifar", "digits"]
+    assert (found[1]["trials"], found[1]["best"], found[1]["best_trial"]) == (4, 0.95, "1")
+    lines = call(studies, study).stdout.splitlines()
+    assert lines[1].split()[0] == other.name
+    assert "0.9500" in lines[2]
+
+
+def test_studies_goes_on_past_a_damaged_one(study: StudyFolder) -> None:
+    broken = begin(study.path.parent, "broken")
+    (broken.path / "study.json").write_text("{}")
+    result = call(studies, study, "--json")
+    assert [entry["study"] for entry in json.loads(result.stdout)] == ["digits"]
+    assert "is not the record of a study" in result.stderr
+
+
+def test_no_study_yet(tmp_path: Path) -> None:
+    assert "There is no study" in call(studies, tmp_path).stdout
+    assert json.loads(call(studies, tmp_path, "--json").stdout) == []
+    with pytest.raises(HpsearchError, match="There is no study"):
+        call(leaderboard, tmp_path)
+
+
+@pytest.mark.parametrize("command", [leaderboard, show, studies])
+def test_every_command_has_an_example_and_every_option_a_help(command: click.Command) -> None:
+    assert "  Example:\n    hpsearch " in CliRunner().invoke(command, ["--help"]).stdout
+    assert all(option.help for option in command.params if isinstance(option, click.Option))
+
+
+@pytest.mark.parametrize("args", [("leaderboard",), ("show", "1"), ("studies",)])
+def test_reading_needs_no_keras(study: StudyFolder, args: tuple[str, ...]) -> None:
+    code = (
+        "import sys\nfrom hpsearch.cli import reading\n"
+        "getattr(reading, sys.argv[1]).main(sys.argv[2:], standalone_mode=False)\n"
+        "heavy = {'keras', 'tensorflow', 'jax', 'torch', 'optuna', 'numpy', 'pandas', 'sklearn', 'rich'}\n"
+        "assert not heavy & set(sys.modules), heavy & set(sys.modules)\n"
+    )
+    environment = {**os.environ, "PYTHONPATH": str(SEARCH), "HPSEARCH_RESULTS": str(study.path.parent)}
+    done = subprocess.run([sys.executable, "-c", code, *args], env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout
+
+
+# ---- on a terminal
+
+
+@pytest.fixture
+def terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Make the commands believe that they write to a terminal of 60 columns."""
+    monkeypatch.setenv("COLUMNS", "60")
+    monkeypatch.setattr("hpsearch.cli.output.on_terminal", lambda: True)
+    monkeypatch.setattr("hpsearch.cli.reading.on_terminal", lambda: True)
+
+
+@pytest.mark.usefixtures("terminal")
+def test_markup_in_names_is_shown_as_it_is(study: StudyFolder) -> None:
+    add(study, 7, 0.99, baseline="[bold]x[/] :smile:", message="[/nonsense]", state="FAIL", failure="crashed")
+    text = call(leaderboard, study).stdout
+    assert "[bold]x[/]" in text
+    assert ":smile:" in text
+    shown = call(show, study, "7").stdout
+    assert "[/nonsense]" in shown
+    assert "recipe = Recipe(" in shown
+    assert "[bold]x[/]" in call(studies, study).stdout
+
+
+@pytest.mark.usefixtures("terminal")
+def test_a_terminal_shows_the_best_only_unless_told(tmp_path: Path) -> None:
+    folder = begin(tmp_path)
+    for number in range(25):
+        add(folder, number, 0.5 + number / 100)
+    assert "20 of 25 trials" in call(leaderboard, folder).stdout
+    assert "of 25 trials" not in call(leaderboard, folder, "--top", "25").stdout
+
+
+@pytest.mark.usefixtures("terminal")
+@pytest.mark.parametrize("width", [60, 80, 120])
+def test_a_narrow_terminal_keeps_the_columns_that_matter(
+    study: StudyFolder, width: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", str(width))
+    text = call(leaderboard, study).stdout
+    assert max(map(len, text.splitlines())) <= width
+    header = next(line for line in text.splitlines() if line.startswith("rank")).split()
+    assert [name for name in header if name in ("rank", "trial", "val", "train", "gap", "state")] == [
+        "rank",
+        "trial",
+        "val",
+        "train",
+        "gap",
+        "state",
+    ]
+    assert "out_of_memory" in text
+    assert ("epochs" in header) == (width >= 80)
+    assert "…" not in text
+
+
+# ---- helpers
+
+
+@pytest.mark.parametrize(
+    ("seconds", "said"),
+    [
+        (0, "0.0s"),
+        (0.42, "0.4s"),
+        (0.99, "1s"),
+        (42, "42s"),
+        (59.7, "1m 00s"),
+        (185, "3m 05s"),
+        (3599.6, "1h 00m"),
+        (3900, "1h 05m"),
+        (86399, "23h 59m"),
+        (97200, "1d 03h"),
+    ],
+)
+def test_durations_read_well(seconds: float, said: str) -> None:
+    assert duration(seconds) == said
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"),
+    [("8h", 28800), ("90s", 90), ("30m", 1800), ("1h30m", 5400), ("1h 30m", 5400), ("1.5H", 5400), ("2d", 172800)],
+)
+def test_durations_are_understood(text: str, seconds: float) -> None:
+    assert Duration().convert(text, None, None) == seconds
+
+
+@pytest.mark.parametrize("text", ["", "8", "0s", "-1h", "h", "1m1h", "soon", "8 hours", "nan", "1e3s", "9" * 400 + "h"])
+def test_nonsense_durations_are_one_sentence(text: str) -> None:
+    option = click.Option(["--for", "-f"])
+    with pytest.raises(InputError, match=r"^--for got .*; allowed: a time such as 8h, 90s, 30m or 1h30m\.$"):
+        Duration().convert(text, option, None)
+
+
+@given(st.integers(1, 10**7))
+def test_a_duration_survives_being_written_down(seconds: int) -> None:
+    hours, minutes = seconds // 3600, seconds // 60 % 60
+    assert Duration().convert(f"{hours}h{minutes}m{seconds % 60}s", None, None) == seconds
+    read = Duration().convert(duration(seconds), None, None)
+    assert 0 <= seconds - read < (3600 if seconds >= 86400 else 60 if seconds >= 3600 else 1)
+
+
+def test_positive_whole_reads_whole_numbers() -> None:
+    assert PositiveWhole().convert("12", None, None) == 12
+    with pytest.raises(InputError):
+        PositiveWhole().convert("9" * 10_000, None, None)
+
+
+def test_numbers_are_shown_readably() -> None:
+    assert [score(value) for value in (0.5, 0.0, 123.456, 0.00012, None, math.nan)] == [
+        "0.5000",
+        "0.0000",
+        "123.5",
+        "1.2e-04",
+        "-",
+        "-",
+    ]
+    assert (count(3_253_068), count(None)) == ("3,253,068", "-")
+    assert one_line("a\x1b[31m red\n\tline\x07") == "a red line"
+
+
+def test_sparklines() -> None:
+    assert sparkline([0, 1, 2, 3, 4, 5, 6, 7]) == "▁▂▃▄▅▆▇█"
+    assert sparkline([1.0, math.nan, 2.0]) == "▁·█"
+    assert sparkline([5, 5]) == "▄▄"
+    assert sparkline([math.nan]) == "·"
+    assert sparkline([]) == ""
+    assert sparkline([0.5], low=0, high=0.5) == "█"
+    assert sparkline(list(range(100)), width=8) == "▁▂▃▄▅▆▇█"
+
+
+@given(st.lists(st.floats()), st.integers(0, 50))
+def test_a_sparkline_is_as_wide_as_it_may_be(values: list[float], width: int) -> None:
+    assert len(sparkline(values, width)) == min(len(values), width)
+
+
+def test_a_table_drops_columns_in_their_order(capsys: pytest.CaptureFixture[str]) -> None:
+    columns = [Column("name"), Column("first", drop=1), Column("second", drop=2)]
+    rows = [[Cell("x" * 10), Cell("y" * 10), Cell("z" * 10)]]
+    seen = []
+    for width in (40, 25, 12):
+        table(columns, rows, width)
+        seen.append(capsys.readouterr().out.split("\n")[0].split())
+    assert seen == [["name", "first", "second"], ["name", "second"], ["name"]]
