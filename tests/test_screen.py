@@ -7,7 +7,10 @@ import re
 import pytest
 from rich.console import Console
 
-from hpsearch.cli.screen import LiveScreen, PlainLines, describe, time_left
+from hpsearch.cli.brief import describe
+from hpsearch.cli.lines import PlainLines
+from hpsearch.cli.progress import time_left
+from hpsearch.cli.screen import LiveScreen
 from hpsearch.events import Budget, Watcher
 from hpsearch.study import Epoch, Trial
 

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from hpsearch.errors import DataError, did_you_mean
 
-__all__ = ["checked_images", "checked_labels", "npz_keys", "read_npy", "read_npz", "readable"]
+__all__ = ["checked_images", "checked_labels", "npz_keys", "read_npy", "read_npz", "readable", "with_channels"]
 
 AnyArray = NDArray[Any]
 

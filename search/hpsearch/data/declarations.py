@@ -29,7 +29,7 @@ from hpsearch.declare import (
     problem_with,
     walk_fields,
 )
-from hpsearch.errors import SpaceError, did_you_mean, join_address
+from hpsearch.errors import DataError, SpaceError, did_you_mean, join_address
 
 __all__ = ["NAMES", "Arrays", "Data", "ImageFolder", "Named", "check_declaration", "named"]
 
@@ -110,8 +110,8 @@ class Named(Data):
     """A data set that is known by its name.
 
     Args:
-        name: ``digits``, ``cifar10``, ``cifar100``, ``mnist`` or ``fashion_mnist``. The official test part is the sealed
-            one; ``digits`` has none, so a fifth of it is sealed.
+        name: ``digits``, ``cifar10``, ``cifar100``, ``mnist`` or ``fashion_mnist``. The official test part is the
+            sealed one; ``digits`` has none, so a fifth of it is sealed.
     """
 
     name: str = option(Choice(*NAMES), kw_only=False)
@@ -184,16 +184,14 @@ class ImageFolder(Data):
 
     @property
     def class_names(self) -> tuple[str, ...]:
-        """The declared classes, or else those of the folder.
+        """The declared classes.
 
         Raises:
-            DataError: No classes are declared and the folder is not found without ``--data-dir``.
+            DataError: They were left out; ``with_classes`` reads them from the folder.
         """
-        if self.classes is not None:
-            return self.classes
-        from hpsearch.data.folders import class_folders  # here, as that module knows this one
-
-        return class_folders(self, data_dir=None)
+        if self.classes is None:
+            raise DataError(f"The classes of {self.folder} are not known; declare classes=('one', 'two').")
+        return self.classes
 
     @property
     def test_share(self) -> float | None:
@@ -207,12 +205,13 @@ class ImageFolder(Data):
 class Arrays(Data):
     """NumPy arrays on disk: images ``x`` and labels ``y``.
 
-    An ``.npz`` holds ``x_train`` and ``y_train``, and ``x_test`` and ``y_test`` for the sealed test part; or ``x`` and ``y``,
-    from which a test part is set aside. An ``.npy`` holds the images alone, and ``labels=`` names the file with the labels.
+    An ``.npz`` holds ``x_train`` and ``y_train``, and ``x_test`` and ``y_test`` for the sealed test part; or ``x`` and
+    ``y``, from which a test part is set aside. An ``.npy`` holds the images alone, and ``labels=`` names the file with the
+    labels.
 
     Images are (n, height, width, channels), or (n, height, width) when `input_shape` has one channel; uint8, or float,
-    which is kept as float32; other whole numbers from 0 to 255 become uint8. Labels are positions in `classes`, names of
-    `classes`, or one-hot.
+    which is kept as float32; other whole numbers from 0 to 255 become uint8. Labels are positions in `classes`, names
+    of `classes`, or one-hot.
 
     Args:
         file: An ``.npz`` or ``.npy`` file: a path, or a name inside the data directory.

@@ -15,7 +15,8 @@ class Facts:
         title: Its name as people write it.
         input_shape: Height, width and channels in pixels.
         class_names: The classes in the order of their labels.
-        files: What a local copy is called, best first, relative to a data directory; empty when it comes with a package.
+        files: What a local copy is called, best first, relative to a data directory; empty when it comes with a
+            package.
         put: The files to name when there is no local copy.
         white: The pixel value that means full brightness.
         validation: The share of the training images set aside for validation unless a space says otherwise.

@@ -60,7 +60,8 @@ def class_folders(data: ImageFolder, *, data_dir: Path | None) -> tuple[str, ...
     found = find(data, data_dir=data_dir)
     if found.path is None:
         raise DataError(
-            f"The classes of {data.folder} are not known, as it is not here; declare classes=('one', 'two'). {found.hint}"
+            f"The classes of {data.folder} are not known, as it is not here; declare classes=('one', 'two'). "
+            f"{found.hint}"
         )
     root = train_folder(found.path, data)
     names = _visible_folders(root)
@@ -107,7 +108,8 @@ def _photos_of(folder: Path, class_name: str, label: int) -> list[Photo]:
     if not names:
         suffixes = ", ".join(suffix[1:] for suffix in _SUFFIXES)
         raise DataError(
-            f"The class folder {home} holds no photos ({suffixes}); put some into it, or leave the class out of classes=."
+            f"The class folder {home} holds no photos ({suffixes}); put some into it, or leave the class out of "
+            "classes=."
         )
     photos = [Photo(home / name, label, unicodedata.normalize("NFC", f"{class_name}/{name}")) for name in names]
     return sorted(photos, key=lambda photo: photo.key)

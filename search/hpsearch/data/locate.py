@@ -43,8 +43,8 @@ def find(data: Data, *, data_dir: Path | None = None) -> Found:
 
     Args:
         data: The declaration.
-        data_dir: Where to look first; then come ``HPSEARCH_DATA_DIR``, for folders and arrays the current directory, and
-            for named sets the Keras cache.
+        data_dir: Where to look first; then come ``HPSEARCH_DATA_DIR``, for folders and arrays the current directory,
+            and for named sets the Keras cache.
 
     Raises:
         DataError: A data directory was given that is not there.

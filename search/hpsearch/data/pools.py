@@ -61,8 +61,8 @@ class Pool:
 def open_pool(data: Data, *, data_dir: Path | None, sealed: bool) -> Pool:
     """The pool that holds the images to search with, or the one that holds the test part.
 
-    Where the data has a test part of its own there are two pools, and the one asked for is all that is opened; elsewhere
-    there is one, and its `Pool.test` says which share of it is sealed.
+    Where the data has a test part of its own there are two pools, and the one asked for is all that is opened;
+    elsewhere there is one, and its `Pool.test` says which share of it is sealed.
 
     Args:
         data: The declaration, its classes known.

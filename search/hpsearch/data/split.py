@@ -1,8 +1,8 @@
 """Which images are for training, validation and test: stratified, and the same on every machine.
 
-Every image has a key, its file name or its position. The hash of key and seed puts the images of a class in an order, and
-a part takes the first of them. So an image that is added or removed moves hardly any other, and a smaller subset lies
-within a larger one. Nothing depends on a random generator, whose stream may change between versions.
+Every image has a key, its file name or its position. The hash of key and seed puts the images of a class in an order,
+and a part takes the first of them. So an image that is added or removed moves hardly any other, and a smaller subset
+lies within a larger one. Nothing depends on a random generator, whose stream may change between versions.
 """
 
 from __future__ import annotations

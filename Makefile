@@ -1,0 +1,87 @@
+# Everything here starts from a bare machine: Python 3.11 to 3.13 with its venv module, git and make.
+# The environment is made in .venv on first use, brought up to date when pyproject.toml or constraints.txt change, and made
+# anew when the folder was moved. Written for GNU make 3.81, which macOS still ships, and a plain sh.
+
+SHELL := /bin/sh
+VENV := .venv
+BIN := $(VENV)/bin
+
+# The interpreter that makes .venv: the first of these that runs and is in range. make PYTHON=/path/to/python overrides.
+PYTHON ?=
+CANDIDATES := $(if $(PYTHON),"$(PYTHON)",python3 python3.13 python3.12 python3.11 python)
+# As requires-python in pyproject.toml says.
+IN_RANGE := import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))
+OR_NAME_ONE := or name one with make PYTHON=/path/to/python
+
+INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
+
+# An environment knows its own path: one that was copied or moved with the folder would import the old folder's code.
+MOVED := $(shell test -x $(BIN)/python && test "$$(cat $(VENV)/.where 2>/dev/null)" = "$$(pwd -P)" || echo moved)
+
+.PHONY: help demo test lint test-slow test-jax test-torch clean moved
+
+help: ## List these targets (the default).
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1|\2/p' Makefile | while IFS='|' read -r name said; do \
+	  printf '  make %-11s %s\n' "$$name" "$$said"; \
+	done
+
+demo: $(VENV)/.installed ## Search on scikit-learn's digits, show the leaderboard and export the best model.
+	$(BIN)/hpsearch run spaces/digits.py --trials 8 --study demo
+	$(BIN)/hpsearch leaderboard --study demo
+	$(BIN)/hpsearch export-best --study demo
+	@test -f results/demo/export/model.keras && echo "The exported model: $(CURDIR)/results/demo/export/model.keras"
+
+test: lint ## Run the checks and the quick tests.
+	$(BIN)/python -m pytest --quiet
+
+lint: $(VENV)/.installed-dev ## Check style, formatting and types.
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+test-slow: $(VENV)/.installed-dev ## Run the tests that train for longer.
+	$(BIN)/python -m pytest --quiet -m "slow and not gpu and not jax and not torch"
+
+test-jax: $(VENV)/.installed-jax ## Run the tests on JAX (installs it).
+	KERAS_BACKEND=jax $(BIN)/python -m pytest --quiet -m jax
+
+# Where the package index gives PyTorch with CUDA (gigabytes), PIP_FIND_LINKS or PIP_INDEX_URL can name one with CPU builds.
+test-torch: $(VENV)/.installed-torch ## Run the tests on PyTorch (installs it).
+	KERAS_BACKEND=torch $(BIN)/python -m pytest --quiet -m torch
+
+clean: ## Remove the environment and all caches; the results of studies stay.
+	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage htmlcov
+	find benchmarks search spaces tests -name __pycache__ -prune -exec rm -rf {} +
+
+$(VENV)/.where: $(MOVED)
+	@found=; bare=; \
+	for python in $(CANDIDATES); do \
+	  "$$python" -c '$(IN_RANGE)' >/dev/null 2>&1 || continue; \
+	  if "$$python" -c 'import ensurepip, venv' >/dev/null 2>&1; then found=$$python; break; fi; \
+	  bare=$${bare:-$$python}; \
+	done; \
+	if test -z "$$found" && test -n "$$bare"; then \
+	  echo "Error: $$bare has no venv module: install it (Debian and Ubuntu: package python3-venv), $(OR_NAME_ONE)." >&2; exit 1; \
+	fi; \
+	if test -z "$$found"; then \
+	  echo 'Error: hpsearch needs Python 3.11, 3.12 or 3.13, and found none that runs among' $(CANDIDATES)'; install one, $(OR_NAME_ONE).' >&2; exit 1; \
+	fi; \
+	echo "Making $(VENV) with $$("$$found" --version); TensorFlow is large, so this takes a few minutes the first time."; \
+	"$$found" -m venv --clear $(VENV)
+	@pwd -P > $@
+
+$(VENV)/.installed: $(VENV)/.where pyproject.toml constraints.txt
+	$(INSTALL) -e .
+	@touch $@
+
+$(VENV)/.installed-dev: $(VENV)/.where pyproject.toml constraints.txt
+	$(INSTALL) -e ".[dev]"
+	@touch $@
+
+$(VENV)/.installed-jax: $(VENV)/.where pyproject.toml constraints.txt
+	$(INSTALL) -e ".[dev,jax]"
+	@touch $@
+
+$(VENV)/.installed-torch: $(VENV)/.where pyproject.toml constraints.txt
+	$(INSTALL) -e ".[dev,torch]"
+	@touch $@
