@@ -1,14 +1,12 @@
-"""The loop of a search: ask the strategy, hand a trial to the worker, listen, tell; within budgets, and through signals."""
+"""The loop of a search: ask the strategy, hand a trial to the worker, listen, tell; within budgets."""
 
 from __future__ import annotations
 
 import contextlib
-import signal
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
-from types import FrameType
 from typing import Any
 
 from hpsearch.describe import BaselineSummary
@@ -31,6 +29,7 @@ from hpsearch.messages import (
 )
 from hpsearch.space import Objective
 from hpsearch.strategies.optuna import OptunaStrategy
+from hpsearch.strategies.turns import Turns
 from hpsearch.study.folder import StudyFolder
 from hpsearch.study.trial import FailureKind, Trial, finite
 
@@ -38,12 +37,20 @@ __all__ = ["Coordinator", "Limits"]
 
 DOUBLES_UNTIL_RANDOM = 20
 """After so many proposals in a row that were trained before, the next ones are drawn at random."""
+TRIALS_A_WORKER = 40
+"""After so many trials a worker is replaced: TensorFlow keeps some memory of every model."""
 MOST_UNTRAINED = 200
 """After so many proposals in a row that could not be trained, the search ends."""
-BASELINE_SHARE = 0.25
-"""A baseline predicted to take more than this share of the time budget waits until the trials are done."""
 
-_AVOIDED: tuple[FailureKind, ...] = ("out_of_memory", "not_finite", "crashed", "timed_out", "invalid_model", "bad_data", "user_code")
+_AVOIDED: tuple[FailureKind, ...] = (
+    "out_of_memory",
+    "not_finite",
+    "crashed",
+    "timed_out",
+    "invalid_model",
+    "bad_data",
+    "user_code",
+)
 _NOT_COUNTED: tuple[FailureKind, ...] = ("interrupted", "invalid_model", "bad_data")
 
 
@@ -104,15 +111,16 @@ class Coordinator:
         self.seed = seed
         self.objective = Objective.parse(ready.summary.objective)
         self.trials: dict[int, Trial] = {trial.number: trial for trial in folder.trials()}
-        self.stopping = ""
+        self.stopping = ""  # by what, once somebody asked it to stop after the epoch
         self.watcher: Watcher
         self._doubles = 0
         self._untrained = 0
         self._again: list[int] = []
-        self._postponed: set[str] = set()
         self._skipped: set[str] = set()
-        self._rate: float | None = None
+        self._baselines = {baseline.name: baseline for baseline in ready.summary.baselines}
+        self._turns = Turns({b.name: self._cost(b) for b in self._baselines.values()}, limits.seconds)
         self._multiply_adds = 0
+        self._trained_here = 0  # by the worker that runs now
 
     def run(self, watcher: Watcher) -> None:
         """Train until the budget is used up.
@@ -125,14 +133,22 @@ class Coordinator:
         """
         self.watcher = watcher
         self._recover()
-        with self._signals():
-            try:
-                while not self.stopping and (task := self._next()) is not None:
-                    self._train(task)
-            finally:
-                self.worker.close()
+        try:
+            while not self.stopping and (task := self._next()) is not None:
+                self._renew_worker()
+                self._train(task)
+        finally:
+            self.worker.close()
         if self.stopping:
             self.watcher.note(f"Stopped {self.stopping}; the same command goes on from here.")
+
+    def _renew_worker(self) -> None:
+        """Replace a worker that died, or that has trained so many trials that its memory has grown."""
+        if self.worker.alive and self._trained_here < TRIALS_A_WORKER:
+            return
+        self.worker.close()
+        self.worker = self.new_worker()
+        self._trained_here = 0
 
     def _recover(self) -> None:
         """Close what an earlier run left open: finished trials are told, the others will be trained again."""
@@ -142,8 +158,9 @@ class Coordinator:
                 self.strategy.forget(number)
                 continue
             if trial.state == "RUNNING":
-                trial.state, trial.failure = "FAIL", "interrupted"
-                trial.message = "the run ended before the trial did"
+                self._fail(trial, "interrupted", "the run ended before the trial did")
+                history = self.folder.trial(number).history()
+                trial.epochs, trial.seconds = len(history), sum(epoch.seconds for epoch in history)
                 self.folder.trial(number).write(trial)
             self._tell(trial)
         settled = {t.hash for t in self.trials.values() if t.failure != "interrupted"}
@@ -157,30 +174,36 @@ class Coordinator:
 
     def _next(self) -> _Task | None:
         if self._time_left() <= 0:
-            self._explain_end(f"the time budget ({self.limits.seconds:.0f} s) is used up; extend it with a longer --for")
+            self._explain_end(f"the time of {self.limits.seconds:.0f} s is used up; extend it with a longer --for")
             return None
         if self._untrained >= MOST_UNTRAINED:
             last = max(self.trials.values(), key=lambda trial: trial.number)
             raise RunError(f"{MOST_UNTRAINED} proposals in a row could not be trained; the last: {last.message}")
-        baseline = self._next_baseline(postponed=False)
+        waiting = self._waiting()
+        spent = sum(trial.seconds for trial in self.trials.values() if trial.baseline)
+        due = self._turns.due(waiting, self._time_left())
+        baseline = self._turns.late(waiting) if due else self._turns.early(waiting, spent)
         if baseline is not None:
-            return baseline
+            return self._baseline(baseline)
         if self._again:
             return _Task(self.strategy.ask_again(self._again.pop(0)))
         if self.limits.trials is not None and self._counted() >= self.limits.trials:
-            late = self._next_baseline(postponed=True)
-            if late is None:
-                self._explain_end(f"the budget of {self.limits.trials} trials is used up; extend it with a higher --trials")
-            return late
+            return self._last(f"the budget of {self.limits.trials} trials is used up; extend it with a higher --trials")
         if self._exhausted():
-            self._explain_end("every recipe of the space was tried")
-            return None
+            return self._last("every recipe of the space was tried")
         return _Task(self.strategy.ask(at_random=self._doubles >= DOUBLES_UNTIL_RANDOM))
 
+    def _last(self, reason: str) -> _Task | None:
+        """What is trained when the search is over: hand-made networks that were left for the end."""
+        late = self._turns.late(self._waiting())
+        if late is None:
+            self._explain_end(reason)
+            return None
+        return self._baseline(late)
+
     def _explain_end(self, reason: str) -> None:
-        waiting = [name for name in self._postponed if name not in self._done_baselines()]
-        if waiting:
-            self.watcher.note(f"Not trained, too long for this budget: baseline {', '.join(sorted(waiting))}.")
+        if waiting := self._waiting():
+            self.watcher.note(f"Not trained, too long for this budget: baseline {', '.join(waiting)}.")
         self.watcher.note(f"Done: {reason}.")
 
     def _exhausted(self) -> bool:
@@ -190,33 +213,22 @@ class Coordinator:
         tried = {trial.hash for trial in self.trials.values() if trial.hash and trial.failure != "interrupted"}
         return len(tried) >= summary.size or self._doubles >= MOST_UNTRAINED
 
-    def _next_baseline(self, *, postponed: bool) -> _Task | None:
-        """The cheapest hand-made network that is still to be trained."""
+    def _waiting(self) -> list[str]:
+        """The hand-made networks that are still to be trained."""
         if not self.limits.baselines:
-            return None
-        done = self._done_baselines()
-        waiting = [b for b in self.ready.summary.baselines if b.name not in done and b.name not in self._skipped]
-        for baseline in sorted(waiting, key=self._cost):
-            if not postponed and self._too_long(baseline):
-                self._postponed.add(baseline.name)
-                continue
-            return _Task(self.strategy.ask(baseline.choices), baseline)
-        return None
+            return []
+        done = {
+            t.baseline for t in self.trials.values() if t.failure not in ("interrupted", "bad_data")
+        } | self._skipped
+        return [name for name in self._baselines if name not in done]
 
-    def _done_baselines(self) -> set[str | None]:
-        return {t.baseline for t in self.trials.values() if t.baseline and t.failure not in ("interrupted", "bad_data")}
+    def _baseline(self, name: str) -> _Task:
+        baseline = self._baselines[name]
+        return _Task(self.strategy.ask(baseline.choices), baseline)
 
     def _cost(self, baseline: BaselineSummary) -> float:
-        """Multiply-adds of its whole training, one image an epoch."""
+        """Multiply-adds of its whole training, counted for one training image."""
         return self.ready.baseline_costs.get(baseline.name, 0) * float(self.limits.epochs or baseline.epochs)
-
-    def _too_long(self, baseline: BaselineSummary) -> bool:
-        if self.limits.seconds is None:
-            return False
-        if self._rate is None:
-            # Nothing was timed in this run yet; the cheapest comes first, and with it the speed of this machine is known.
-            return False
-        return self._cost(baseline) * self._rate > BASELINE_SHARE * self.limits.seconds
 
     def _train(self, task: _Task) -> None:
         trial = Trial(
@@ -234,9 +246,11 @@ class Coordinator:
             while not self._heard(trial, self.worker.receive(), clock):
                 pass
         except WorkerDied as death:
-            self._fail(trial, "crashed", str(death))
-            self.worker.close()
-            self.worker = self.new_worker()
+            # What stops the run may have been sent to the whole process group, and have reached the worker first.
+            if self.stopping:
+                self._fail(trial, "interrupted", f"stopped {self.stopping}")
+            else:
+                self._fail(trial, "crashed", str(death))
         except KeyboardInterrupt:
             self.stopping = "at once"
             self._fail(trial, "interrupted", "stopped by hand")
@@ -262,7 +276,9 @@ class Coordinator:
             self._conclude(trial)
             return True
         elif isinstance(message, Failed):
-            self._fail(trial, message.kind, message.message)
+            # A build(hp) that raises never says its recipe; then the choices tell whether it was tried before.
+            again = not trial.hash and any(not t.hash and t.answers == trial.answers for t in self.trials.values())
+            self._fail(trial, "duplicate" if again else message.kind, message.message)
             return True
         elif isinstance(message, Drop):
             return True
@@ -271,7 +287,8 @@ class Coordinator:
     def _on_resolved(self, trial: Trial, message: Resolved) -> Go | Drop:
         trial.recipe, trial.hash, trial.epochs_budget = message.recipe, message.hash, message.epochs
         double = message.unique and any(
-            other.hash == trial.hash and other.failure not in ("interrupted", "bad_data") for other in self.trials.values()
+            other.hash == trial.hash and other.failure not in ("interrupted", "bad_data")
+            for other in self.trials.values()
         )
         if double and not trial.baseline:
             self._fail(trial, "duplicate", "proposes a recipe that was trained before")
@@ -300,14 +317,16 @@ class Coordinator:
                 trial.score, trial.best_epoch = value, epoch.epoch
         if epoch.epoch > 1 and self._multiply_adds:
             # The first epoch also compiles; the later ones say how fast this machine is.
-            self._rate = epoch.seconds / self._multiply_adds
+            self._turns.rate = epoch.seconds / self._multiply_adds
         self.watcher.epoch(trial, epoch, self.budget(trial))
         return Halt() if self.stopping or self._time_left(trial) <= 0 else Go()
 
     def _conclude(self, trial: Trial) -> None:
         """A trial that was trained: to its end, or until it was halted."""
         if self.stopping and trial.epochs < trial.epochs_budget:
-            self._fail(trial, "interrupted", f"stopped {self.stopping} after {trial.epochs} epochs; to be trained again")
+            self._fail(
+                trial, "interrupted", f"stopped {self.stopping} after {trial.epochs} epochs; to be trained again"
+            )
         elif self._time_left(trial) <= 0 and trial.epochs < trial.epochs_budget:
             trial.state, trial.message = "PRUNED", "stopped when the time budget was used up"
         else:
@@ -317,7 +336,7 @@ class Coordinator:
         trial.state, trial.failure, trial.message = "FAIL", kind, message
 
     def _settle(self, trial: Trial) -> None:
-        """Write the end of a trial, tell the strategy, tell the watcher; in this order, so that no kill loses a score."""
+        """Write the end of a trial, then tell the strategy and the watcher: in this order no kill loses a score."""
         trial.finished = time.time()
         folder = self.folder.trial(trial.number)
         if trial.failure == "duplicate":
@@ -329,6 +348,7 @@ class Coordinator:
         self._tell(trial)
         self.trials[trial.number] = trial
         self._doubles = 0
+        self._trained_here += 1
         self._untrained = 0 if trial.epochs or trial.failure == "interrupted" else self._untrained + 1
         if trial.baseline and trial.failure == "bad_data":
             self._skipped.add(trial.baseline)
@@ -364,9 +384,7 @@ class Coordinator:
         Args:
             running: The trial that is being trained, whose seconds count already.
         """
-        counts = Counter(
-            f"failed: {t.failure}" if t.state == "FAIL" else t.state.lower() for t in self.trials.values()
-        )
+        counts = Counter(f"failed: {t.failure}" if t.state == "FAIL" else t.state.lower() for t in self.trials.values())
         return Budget(self._counted(), self.limits.trials, self._seconds(running), self.limits.seconds, dict(counts))
 
     def _counted(self) -> int:
@@ -377,21 +395,3 @@ class Coordinator:
 
     def _time_left(self, running: Trial | None = None) -> float:
         return float("inf") if self.limits.seconds is None else self.limits.seconds - self._seconds(running)
-
-    @contextlib.contextmanager
-    def _signals(self) -> Iterator[None]:
-        """The first Ctrl-C, SIGTERM or SIGHUP stops after the epoch, the second at once."""
-
-        def stop(number: int, frame: FrameType | None) -> None:
-            if self.stopping:
-                raise KeyboardInterrupt
-            self.stopping = "by " + signal.Signals(number).name
-            self.watcher.note("Stopping after this epoch; press Ctrl-C again to stop at once.")
-
-        kinds = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-        before = [signal.signal(kind, stop) for kind in kinds]
-        try:
-            yield
-        finally:
-            for kind, handler in zip(kinds, before, strict=True):
-                signal.signal(kind, handler)

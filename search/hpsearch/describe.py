@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from hpsearch.addresses import Parameter
+from hpsearch.addresses import Parameter, dimensions, size
 from hpsearch.declare import source
 from hpsearch.domains import Scalar
 from hpsearch.recipe import recipe_hash
-from hpsearch.resolve import dimensions, from_answers, resolve, size
+from hpsearch.resolve import from_answers, resolve
 from hpsearch.space import Space
 
 __all__ = ["BaselineSummary", "SpaceSummary", "describe"]

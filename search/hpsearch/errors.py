@@ -15,6 +15,7 @@ __all__ = [
     "StudyError",
     "WeightsError",
     "did_you_mean",
+    "join_address",
 ]
 
 

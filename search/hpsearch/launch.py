@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import os
 import platform
+import signal
 import time
-from collections.abc import Callable
-from contextlib import AbstractContextManager
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from types import FrameType
 from typing import Any
 
 from hpsearch.coordinator import Coordinator, Limits
@@ -18,7 +20,7 @@ from hpsearch.executors.local import LocalWorker
 from hpsearch.messages import Inspect, Inspected, Ready, Refused, Setup
 from hpsearch.space import Objective
 from hpsearch.spacefile import is_declarative, load_space
-from hpsearch.strategies.optuna import OptunaStrategy
+from hpsearch.strategies.optuna import OptunaStrategy, StorageError, check_database
 from hpsearch.study.atomic import write_text
 from hpsearch.study.folder import StudyFolder, StudyInfo, checked_name
 from hpsearch.study.trial import Trial
@@ -80,23 +82,56 @@ def run_search(request: Request, show: Show) -> StudyFolder:
     _check_space_quickly(request.space_file)
     folder = request.folder
     _check_writable(folder)
+    check_database(folder.database)
+    if folder.exists:
+        with folder.writing():
+            """Whoever writes to it already is named before seconds are spent on loading."""
     worker, ready = prepared_worker(request.setup)
     try:
         with folder.writing():
             seed = _open_record(folder, request, ready)
             objective = Objective.parse(ready.summary.objective)
             strategy = OptunaStrategy(folder.database, folder.name, maximize=objective.maximize, seed=seed)
-            coordinator = Coordinator(folder, ready, strategy, worker, _another(request.setup), request.limits, seed)
-            with show(objective, coordinator.best()) as watcher:
+            # The copy in the record is what is searched, whatever becomes of the file while the search runs.
+            another = _another(replace(request.setup, space_file=folder.space_file))
+            coordinator = Coordinator(folder, ready, strategy, worker, another, request.limits, seed)
+            with show(objective, coordinator.best()) as watcher, _signals(coordinator, watcher):
                 for path in ready.skipped:
                     watcher.note(f"Left out, cannot be read: {path}")
                 coordinator.run(watcher)
+    except BrokenPipeError:
+        raise  # nobody reads what the command prints any more
+    except (OSError, StorageError) as error:
+        reason = " ".join(str(error).split())
+        raise RunError(
+            f"The record in {folder.path} cannot be written: {reason}. The same command goes on from here."
+        ) from error
     finally:
         worker.close()
     if coordinator.best() is None and not coordinator.stopping:
         last = max(coordinator.trials.values(), key=lambda trial: trial.number, default=None)
-        raise RunError(f"No trial could be trained{f'; the last: {last.message}' if last else ''}.")
+        why = f"; the last: {last.message.rstrip('.')}" if last else ""
+        raise RunError(f"No trial could be trained{why}.")
     return folder
+
+
+@contextmanager
+def _signals(coordinator: Coordinator, watcher: Watcher) -> Iterator[None]:
+    """The first Ctrl-C, SIGTERM or SIGHUP stops after the epoch, the second at once."""
+
+    def stop(number: int, _: FrameType | None) -> None:
+        if coordinator.stopping:
+            raise KeyboardInterrupt
+        coordinator.stopping = "by " + signal.Signals(number).name
+        watcher.note("Stopping after this epoch; press Ctrl-C again to stop at once.")
+
+    kinds = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    before = [signal.signal(kind, stop) for kind in kinds]
+    try:
+        yield
+    finally:
+        for kind, handler in zip(kinds, before, strict=True):
+            signal.signal(kind, handler)
 
 
 def prepared_worker(setup: Setup) -> tuple[LocalWorker, Ready]:
@@ -176,7 +211,10 @@ def _check_writable(folder: StudyFolder) -> None:
     while not existing.exists():
         existing = existing.parent
     if not existing.is_dir() or not os.access(existing, os.W_OK | os.X_OK):
-        raise StudyError(f"The study cannot be written to {folder.path}: {existing} is not a folder that you may write. Choose another with --results.")
+        raise StudyError(
+            f"The study cannot be written to {folder.path}: {existing} is not a folder that you may write. "
+            "Choose another with --results."
+        )
 
 
 def _open_record(folder: StudyFolder, request: Request, ready: Ready) -> int:
@@ -213,10 +251,15 @@ def _open_record(folder: StudyFolder, request: Request, ready: Ready) -> int:
 def _check_same(folder: StudyFolder, request: Request, ready: Ready) -> None:
     info = folder.info()
     other = f"give this run a name of its own with --study {folder.name}-2"
+    if not folder.database.exists() and folder.trials():
+        raise StudyError(f"Study {folder.name} has trials, but {folder.database} is gone; put it back, or {other}.")
     if info.space_fingerprint != ready.summary.fingerprint:
         changed = folder.difference(ready.summary.text) or "the code of build(hp)"
         raise StudyError(f"The space has changed since study {folder.name} began; {other}. The difference:\n{changed}")
-    for option, was, now in (("--subset", info.subset, request.subset), ("--epochs", info.epochs, request.limits.epochs)):
+    for option, was, now in (
+        ("--subset", info.subset, request.subset),
+        ("--epochs", info.epochs, request.limits.epochs),
+    ):
         if was != now:
             began = f"with {option} {was}" if was is not None else f"without {option}"
             raise StudyError(f"Study {folder.name} was begun {began}; say the same again, or {other}.")

@@ -1,21 +1,21 @@
 """What a coordinator and a worker say to each other over their pipe; plain values only, so that both sides stay apart.
 
-    coordinator                         worker
-    Setup            ->                 loads the space and the data
-                     <-  Ready          or Refused
-    Train            ->                 resolves the recipe
-                     <-  Suggest        for every choice; answered with Chosen
-                     <-  Resolved       answered with Go or Drop
-                     <-  Measured       the network is built; answered with Go or Drop
-                     <-  EpochDone      answered with Go or Halt
-                     <-  Trained        or Failed
-    Refit            ->                 trains a recipe again on train + validation
-                     <-  EpochDone      answered with Go
-                     <-  Refitted       or Failed
-    Inspect          ->                 (instead of Setup) builds what a space file declares, without its data
-                     <-  Inspected      or Refused
-    Score            ->                 (instead of Setup) loads an exported model, in a process that never built it
-                     <-  Scored         or Refused
+coordinator                         worker
+Setup            ->                 loads the space and the data
+                 <-  Ready          or Refused
+Train            ->                 resolves the recipe
+                 <-  Suggest        for every choice; answered with Chosen
+                 <-  Resolved       answered with Go or Drop
+                 <-  Measured       the network is built; answered with Go or Drop
+                 <-  EpochDone      answered with Go or Halt
+                 <-  Trained        or Failed
+Refit            ->                 trains a recipe again on train + validation
+                 <-  EpochDone      answered with Go
+                 <-  Refitted       or Failed
+Inspect          ->                 (instead of Setup) builds what a space file declares, without its data
+                 <-  Inspected      or Refused
+Score            ->                 (instead of Setup) loads an exported model, in a process that never built it
+                 <-  Scored         or Refused
 """
 
 from __future__ import annotations

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import ast
-import importlib.util
+import linecache
 import sys
 import traceback
 from pathlib import Path
+from types import ModuleType
 
 from hpsearch.errors import InputError, SpaceError, did_you_mean
 from hpsearch.space import Space
@@ -24,19 +25,20 @@ def load_space(path: Path, *, module_path: Path | None = None) -> Space:
     Raises:
         SpaceError: The file is missing, is not Python, raises, or has no ``space``; the sentence names file and line.
     """
-    _parsed(path)
+    code = compile(_parsed(path), str(path), "exec", dont_inherit=True)
     folder = str((module_path or path.parent).resolve())
     if folder not in sys.path:
         sys.path.insert(0, folder)
-    spec = importlib.util.spec_from_file_location(f"hpsearch_space_{path.stem}", path)
-    assert spec is not None and spec.loader is not None  # a .py file always has a loader
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module
+    # Run as it stands on disk, not through the import system, whose cached bytecode can be older than a quick edit.
+    module = ModuleType(f"hpsearch_space_{path.stem}")
+    module.__file__ = str(path)
+    sys.modules[module.__name__] = module
+    linecache.checkcache(str(path))
     try:
-        spec.loader.exec_module(module)
+        exec(code, vars(module))  # a space file is the user's own program
     except InputError as error:
         raise SpaceError(f"{path}{_line(error, path)}: {error}") from error
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise SpaceError(f"{path}{_line(error, path)}: {_explained(error)}") from error
     found = getattr(module, "space", None)
     if not isinstance(found, Space):
@@ -70,7 +72,7 @@ def is_declarative(path: Path) -> bool:
 
 def _parsed(path: Path) -> ast.Module:
     try:
-        text = path.read_text(encoding="utf-8")
+        text = path.read_text(encoding="utf-8-sig")
     except FileNotFoundError:
         folder = path.parent if path.parent.is_dir() else Path()
         near = did_you_mean(path.name, [file.name for file in folder.glob("*.py")])
@@ -87,14 +89,12 @@ def _parsed(path: Path) -> ast.Module:
 
 def _line(error: BaseException, path: Path) -> str:
     """Where in the space file an error arose."""
-    lines = [
-        frame.lineno for frame in traceback.extract_tb(error.__traceback__) if Path(frame.filename) == path
-    ]
+    lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == str(path)]
     return f", line {lines[-1]}" if lines else ""
 
 
-def _explained(error: Exception) -> str:
-    text = str(error).strip() or "no further word"
+def _explained(error: BaseException) -> str:
+    text = " ".join(str(error).split()) or "no further word"
     if isinstance(error, ImportError) and error.name and error.name.startswith("hpsearch"):
         import hpsearch
 
@@ -108,4 +108,4 @@ def _explained(error: Exception) -> str:
         near = did_you_mean(error.name, hpsearch.__all__)
         known = f" Import it: from hpsearch import {error.name}." if error.name in hpsearch.__all__ else near
         return f"{text}.{known}"
-    return f"{type(error).__name__}: {text}"
+    return f"it raised {type(error).__name__}: {text}"

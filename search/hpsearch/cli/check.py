@@ -20,14 +20,29 @@ __all__ = ["check"]
 
 @click.command()
 @click.argument("space", type=click.Path(path_type=Path))
-@click.option("--samples", type=PositiveWhole(), default=5, show_default=True, metavar="N", help="How many recipes to draw and build.")
-@click.option("--time", "timed", is_flag=True, help="Train a few steps of each draw and say how many trials fit into --for.")
-@click.option("--for", "seconds", type=Duration(), default="8h", show_default=True, metavar="TIME", help="The budget that --time judges.")
+@click.option(
+    "--samples",
+    type=PositiveWhole(),
+    default=5,
+    show_default=True,
+    metavar="N",
+    help="How many recipes to draw and build.",
+)
+@click.option(
+    "--time", "timed", is_flag=True, help="Train a few steps of each draw and say how many trials fit into --for."
+)
+@click.option(
+    "--for",
+    "seconds",
+    type=Duration(),
+    default="8h",
+    show_default=True,
+    metavar="TIME",
+    help="The budget that --time judges.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @data_dir_option
-def check(
-    space: Path, samples: int, timed: bool, seconds: float, as_json: bool, data_dir: Path | None
-) -> None:
+def check(space: Path, samples: int, timed: bool, seconds: float, as_json: bool, data_dir: Path | None) -> None:
     """Read a space file, build every baseline and some draws, and say what is searched.
 
     Nothing is trained, the data need not be there (but for --time), and backbones get random weights. A baseline that
@@ -48,6 +63,10 @@ def check(
     else:
         _print(space, found, seconds if timed else None)
     wrong = [baseline for baseline in found.baselines if baseline["error"]]
+    if all(sample["error"] for sample in found.samples):
+        raise InputError(
+            f"{space}: none of {len(found.samples)} draws can be built; the last: {found.samples[-1]['error']}"
+        )
     if wrong:
         raise InputError(f"{space}: baselines[{wrong[0]['name']!r}].{wrong[0]['error']}")
 

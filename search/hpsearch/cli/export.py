@@ -19,7 +19,12 @@ __all__ = ["export_best"]
 
 @click.command(name="export-best")
 @study_option
-@click.option("--output", type=click.Path(path_type=Path), metavar="FOLDER", help="Where to write; export/ in the study if not given.")
+@click.option(
+    "--output",
+    type=click.Path(path_type=Path),
+    metavar="FOLDER",
+    help="Where to write; export/ in the study if not given.",
+)
 @click.option("--reopen-test", is_flag=True, help="Open the test part again; the record counts it.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @data_dir_option
@@ -29,9 +34,10 @@ def export_best(
 ) -> None:
     """Retrain the best recipe, test it once, and export it.
 
-    The best trial is trained again on train + validation, for as many epochs and at the learning rates that served it in
-    the search. Then the sealed test part is opened, once, for it and for the best hand-made network. Writes model.keras,
-    recipe.py, metrics.json, classes.json and a model card, and loads the model in a fresh process to check its score.
+    The best trial is trained again on train + validation, for as many epochs and at the learning rates that served it
+    in the search. Then the sealed test part is opened, once, for it and for the best hand-made network. Writes
+    model.keras, recipe.py, metrics.json, classes.json and a model card, and loads the model in a fresh process to check
+    its score.
 
     \b
     Example:

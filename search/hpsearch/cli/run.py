@@ -22,10 +22,31 @@ __all__ = ["run"]
 
 @click.command()
 @click.argument("space", type=click.Path(path_type=Path))
-@click.option("--trials", type=PositiveWhole(), metavar="N", help="How many trials the search proposes, over all runs of the study; baselines come on top.")
-@click.option("--for", "seconds", type=Duration(), metavar="TIME", help="How long to train, over all runs of the study: 8h, 30m, 90s.")
-@click.option("--epochs", type=PositiveWhole(), metavar="N", help="Train every trial for at most N epochs, whatever its recipe says.")
-@click.option("--subset", type=PositiveWhole(), metavar="N", help="Train on N images, stratified by class, and validate on at most N/2.")
+@click.option(
+    "--trials",
+    type=PositiveWhole(),
+    metavar="N",
+    help="How many trials the search proposes, over all runs of the study; baselines come on top.",
+)
+@click.option(
+    "--for",
+    "seconds",
+    type=Duration(),
+    metavar="TIME",
+    help="How long to train, over all runs of the study: 8h, 30m, 90s.",
+)
+@click.option(
+    "--epochs",
+    type=PositiveWhole(),
+    metavar="N",
+    help="Train every trial for at most N epochs, whatever its recipe says.",
+)
+@click.option(
+    "--subset",
+    type=PositiveWhole(),
+    metavar="N",
+    help="Train on N images, stratified by class, and validate on at most N/2.",
+)
 @click.option("--no-baselines", is_flag=True, help="Leave the hand-made networks out.")
 @click.option("--study", metavar="NAME", help="Name of the study; the space file's if not given.")
 @click.option("--seed", type=click.IntRange(min=0), metavar="N", help="Where the random numbers start; 0 if not given.")
@@ -47,8 +68,8 @@ def run(
 ) -> None:
     """Search the space that a space file declares.
 
-    The hand-made baselines are trained first, then what the search proposes, until a budget is used up or Ctrl-C. Budgets
-    are totals of the study: the same command again resumes it, and a higher --trials or --for extends it.
+    The hand-made baselines are trained first, then what the search proposes, until a budget is used up or Ctrl-C.
+    Budgets are totals of the study: the same command again resumes it, and a higher --trials or --for extends it.
 
     \b
     Example:
@@ -76,7 +97,8 @@ def run(
 
 def _screen(study: str, objective: Objective, best: Trial | None) -> AbstractContextManager[Watcher]:
     """Whatever shows the run: a live screen on a terminal, lines elsewhere."""
-    from hpsearch.cli.screen import LiveScreen, PlainLines
+    from hpsearch.cli.lines import PlainLines
+    from hpsearch.cli.screen import LiveScreen
 
     kind = LiveScreen if on_terminal() else PlainLines
     return kind(objective.metric, objective.maximize, study, best=best)

@@ -49,6 +49,11 @@ class LocalWorker:
         self.process.start()
         theirs.close()
 
+    @property
+    def alive(self) -> bool:
+        """Whether the process runs."""
+        return self.process.is_alive()
+
     def send(self, message: Any) -> None:
         """Say something to the worker.
 

@@ -27,11 +27,20 @@ def card(info: StudyInfo, trials: Sequence[Trial], chosen: Trial, export: Export
     looks = sum(trial.epochs for trial in trials)
     opened = len(info.test_openings)
     part = f" (a subset of {info.subset} training images was searched)" if info.subset else ""
+    chosen_by = (
+        f"{info.objective} on {info.validation_images:,} validation images, out of {len(trials)} trials "
+        f"({hours:.2f} hours, {looks:,} looks at validation)"
+    )
+    retrained = (
+        f"{export.train_images:,} images) for {export.chosen.epochs} epochs at the learning rates of the validated "
+        f"run, with seed {chosen.seed}, fixed before."
+    )
+    honesty = "once." if opened == 1 else f"{opened} times: only the first opening is an honest test."
     lines = [
         f"# {info.name}: {', '.join(info.class_names)}",
         "",
-        "`model.keras` takes raw pixels, as the data holds them, and gives class probabilities. It is made of stock Keras",
-        "layers and loads without hpsearch: `keras.saving.load_model(\"model.keras\")`.",
+        "`model.keras` takes raw pixels, as the data holds them, and gives class probabilities. It is made of stock",
+        'Keras layers and loads without hpsearch: `keras.saving.load_model("model.keras")`.',
         "",
         "| network | trial | parameters | validation | test (95 % interval) | test loss |",
         "| --- | --- | --- | --- | --- | --- |",
@@ -39,12 +48,9 @@ def card(info: StudyInfo, trials: Sequence[Trial], chosen: Trial, export: Export
         *([_row("best by hand", export.baseline)] if export.baseline else []),
         "",
         f"- Data: `{info.data_text.strip()}`{part}, fingerprint `{info.data_fingerprint}`.",
-        f"- Chosen by {info.objective} on {info.validation_images:,} validation images, out of {len(trials)} trials "
-        f"({hours:.2f} hours, {looks:,} looks at validation): the validation score of a winner is optimistic.",
-        f"- Retrained on train + validation ({export.train_images:,} images) for {export.chosen.epochs} epochs at the learning "
-        f"rates of the validated run, with seed {chosen.seed}, fixed before.",
-        f"- Tested on {export.test_images:,} images that no search saw, opened "
-        + ("once." if opened == 1 else f"{opened} times: only the first opening is an honest test."),
+        f"- Chosen by {chosen_by}: the validation score of a winner is optimistic.",
+        f"- Retrained on train + validation ({retrained}",
+        f"- Tested on {export.test_images:,} images that no search saw, opened {honesty}",
         "- The interval is the sampling error of the test images; another seed would give another network.",
         f"- Versions: {', '.join(f'{name} {version}' for name, version in info.versions.items())}.",
         "",
@@ -60,6 +66,4 @@ def card(info: StudyInfo, trials: Sequence[Trial], chosen: Trial, export: Export
 
 def _row(what: str, tested: Tested) -> str:
     test = f"{tested.accuracy:.4f} ({tested.low:.4f} to {tested.high:.4f})"
-    return (
-        f"| {what} | {tested.name} | {tested.parameters:,} | {tested.validation:.4f} | {test} | {tested.loss:.4f} |"
-    )
+    return f"| {what} | {tested.name} | {tested.parameters:,} | {tested.validation:.4f} | {test} | {tested.loss:.4f} |"

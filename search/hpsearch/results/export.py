@@ -1,7 +1,7 @@
 """Retraining the best recipe on train + validation, opening the sealed test part once, and writing what can be shipped.
 
-The order is what makes the test score worth something: the choice and the seed are written down first, then the networks
-are trained, and only then is the test part read, for the chosen recipe and for the best hand-made one.
+The order is what makes the test score worth something: the choice and the seed are written down first, then the
+networks are trained, and only then is the test part read, for the chosen recipe and for the best hand-made one.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import shutil
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -90,7 +90,7 @@ def export_best(
     output: Path | None = None,
     reopen_test: bool = False,
     command: str = "hpsearch export-best",
-    on_epoch: Callable[[str, Epoch, int], None] = lambda name, epoch, epochs: None,
+    on_epoch: Callable[[str, Epoch, int], None] = lambda *_: None,
 ) -> Export:
     """Retrain, test and export the best recipe of a study.
 
@@ -110,6 +110,7 @@ def export_best(
         info = study.info()
         chosen, baseline = _choice(study, info)
         folder = output or study.path / "export"
+        _check_replaceable(folder)
         if info.test_openings and not reopen_test:
             return _earlier(study, info, chosen, folder)
         _record_choice(study, chosen, baseline)
@@ -117,7 +118,10 @@ def export_best(
         with _assembled(folder) as building:
             found = _retrained(study, setup, info, [chosen, *([baseline] if baseline else [])], building, on_epoch)
             scored = _tested(study, setup, info, found, folder, command)
-            tested = [_as_tested(trial, refitted, epochs, s, scored.images) for (trial, refitted, epochs, _), s in zip(found, scored.scores, strict=True)]
+            tested = [
+                _as_tested(trial, refitted, epochs, s, scored.images)
+                for (trial, refitted, epochs, _), s in zip(found, scored.scores, strict=True)
+            ]
             export = Export(
                 folder, tested[0], tested[1] if baseline else None, found[0][1].images, scored.images, scored.difference
             )
@@ -129,7 +133,9 @@ def _choice(study: StudyFolder, info: StudyInfo) -> tuple[Trial, Trial | None]:
     """The best trial, and the best baseline if that is another."""
     rows = [row for row in rank(study.trials(), info.objective.startswith("max")) if row.rank is not None]
     if not rows:
-        raise StudyError(f"Study {study.name} has no trial with a score yet; run it first: hpsearch run {info.space_file}")
+        raise StudyError(
+            f"Study {study.name} has no trial with a score yet; run it first: hpsearch run {info.space_file}"
+        )
     best = rows[0].trial
     baseline = next((row.trial for row in rows if row.trial.baseline), None)
     return best, None if baseline is None or baseline.hash == best.hash else baseline
@@ -142,27 +148,44 @@ def _earlier(study: StudyFolder, info: StudyInfo, chosen: Trial, folder: Path) -
         StudyError: It is another, or gone; the test part is not opened again without a word.
     """
     last = info.test_openings[-1]
+    for written in (folder, Path(last["folder"])):
+        export = _read(written, study, chosen)
+        if export is not None:
+            if written.resolve() != folder.resolve():
+                with _assembled(folder) as building:
+                    shutil.copytree(written, building, dirs_exist_ok=True)
+            return replace(export, folder=folder)
+    when = time.strftime("%Y-%m-%d %H:%M", time.localtime(last["when"]))
+    gone = last["trials"][0] == chosen.name
+    now = f"what was exported to {last['folder']} is gone" if gone else f"the best is now trial {chosen.name}"
+    raise StudyError(
+        f"The test part of study {study.name} was opened on {when} for trial {last['trials'][0]}, and {now}. A second "
+        "look is no longer an honest test; if you want it all the same, say --reopen-test, and the record counts it."
+    )
+
+
+def _read(folder: Path, study: StudyFolder, chosen: Trial) -> Export | None:
+    """What an earlier call wrote, or None where there is no complete export of this trial."""
     try:
         record = read_json(folder / "metrics.json")
-        if record["chosen"]["trial"] == chosen.number and (folder / "model.keras").exists():
-            baseline = Tested(**record["baseline"]) if record["baseline"] else None
-            return Export(
-                folder,
-                Tested(**record["chosen"]),
-                baseline,
-                record["train_images"],
-                record["test_images"],
-                record["reload_difference"],
-                before=True,
-            )
+        if record["study"] != study.name or record["chosen"]["trial"] != chosen.number:
+            return None
+        baseline = Tested(**record["baseline"]) if record["baseline"] else None
+        images = record["train_images"], record["test_images"]
+        export = Export(
+            folder, Tested(**record["chosen"]), baseline, *images, difference=record["reload_difference"], before=True
+        )
     except (OSError, ValueError, KeyError, TypeError):
-        pass
-    when = time.strftime("%Y-%m-%d %H:%M", time.localtime(last["when"]))
-    raise StudyError(
-        f"The test part of study {study.name} was opened on {when} for trial {last['trials'][0]} (export in "
-        f"{last['folder']}), and the best is now trial {chosen.name}. A second look is no longer an honest test; if you want "
-        "it all the same, say --reopen-test, and the record will count it."
-    )
+        return None
+    return export if (folder / "model.keras").exists() else None
+
+
+def _check_replaceable(folder: Path) -> None:
+    """Refuse to write over anything but an earlier export."""
+    if folder.is_dir() and ((folder / "metrics.json").exists() or not any(folder.iterdir())):
+        return
+    if folder.exists():
+        raise StudyError(f"{folder} holds something else than an export; name a folder that is new with --output.")
 
 
 def _record_choice(study: StudyFolder, chosen: Trial, baseline: Trial | None) -> None:
@@ -199,7 +222,9 @@ def _assembled(folder: Path) -> Iterator[Path]:
     try:
         building.mkdir(parents=True)
     except OSError as error:
-        raise StudyError(f"The export cannot be written to {folder}: {error.strerror}; choose another with --output.") from error
+        raise StudyError(
+            f"The export cannot be written to {folder}: {error.strerror}; choose another with --output."
+        ) from error
     try:
         yield building
         if folder.exists():
@@ -241,7 +266,9 @@ def _learning_rates(study: StudyFolder, trial: Trial) -> tuple[float, ...]:
     history = study.trial(trial.number).history()
     rates = tuple(epoch.metrics["learning_rate"] for epoch in history[: trial.best_epoch])
     if not rates:
-        raise StudyError(f"The history of trial {trial.name} in {study.trial(trial.number).path} is lost; it cannot be retrained.")
+        raise StudyError(
+            f"The history of trial {trial.name} in {study.trial(trial.number).path} is lost; it cannot be retrained."
+        )
     return rates
 
 
@@ -264,9 +291,7 @@ def _refitted(
     return message
 
 
-def _tested(
-    study: StudyFolder, setup: Setup, info: StudyInfo, found: _Found, folder: Path, command: str
-) -> Scored:
+def _tested(study: StudyFolder, setup: Setup, info: StudyInfo, found: _Found, folder: Path, command: str) -> Scored:
     """Open the test part, once, in a fresh process that loads the files; what they give must be what was saved."""
     trials = study.trials()
     info.test_openings.append(
@@ -276,14 +301,16 @@ def _tested(
             "trials": [trial.name for trial, *_ in found],
             "trials_before": len(trials),
             "validation_looks": sum(trial.epochs for trial in trials),
-            "folder": str(folder),
+            "folder": str(folder.resolve()),
         }
     )
     study.write_info(info)
     models = tuple(path.resolve() for *_, path in found)
     scored: Scored = answered(Score(setup.space_file, setup.imports, setup.data_dir, setup.skip_bad_images, models))
     if not scored.difference <= SAME:
-        raise RunError(f"The exported file gives other answers when it is loaded again (by {scored.difference:.2g}); it was not kept.")
+        raise RunError(
+            f"The exported file gives other answers when it is loaded, by {scored.difference:.2g}; it was not kept."
+        )
     for path in models:
         path.with_suffix(".probe.npz").unlink()
     return scored
@@ -293,7 +320,15 @@ def _as_tested(trial: Trial, refitted: Refitted, epochs: int, scores: dict[str, 
     low, high = wilson(int(scores["correct"]), images)
     assert trial.score is not None  # only trials with a score are ranked
     return Tested(
-        trial.number, trial.name, trial.score, refitted.parameters, epochs, scores["accuracy"], low, high, scores["loss"]
+        trial.number,
+        trial.name,
+        trial.score,
+        refitted.parameters,
+        epochs,
+        scores["accuracy"],
+        low,
+        high,
+        scores["loss"],
     )
 
 

@@ -1,26 +1,37 @@
 """Optuna as the strategy: its study is the record of what was proposed, one trial for each proposal.
 
-Parameters carry the names of the choices; one whose values are ascending numbers (64, 128, 256) is proposed by position,
-under the name ``<choice>#position``, because Optuna knows no uneven scale.
+Parameters carry the names of the choices; one whose values are ascending numbers (64, 128, 256) is proposed by
+position, under the name ``<choice>#position``, because Optuna knows no uneven scale.
 """
 
 from __future__ import annotations
 
+import contextlib
 import sqlite3
 import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import optuna
-from optuna.distributions import CategoricalDistribution
+from optuna.distributions import (
+    BaseDistribution,
+    CategoricalDistribution,
+    FloatDistribution,
+    IntDistribution,
+    check_distribution_compatibility,
+)
 from optuna.trial import TrialState
 
 from hpsearch.addresses import Choices, Parameter
 from hpsearch.domains import Between, Scalar
 from hpsearch.errors import StudyError
 
-__all__ = ["OptunaStrategy"]
+__all__ = ["OptunaStrategy", "StorageError", "check_database"]
+
+StorageError = optuna.exceptions.StorageInternalError
+"""The database cannot be read or written: a full disk, a lock held for long."""
 
 optuna.logging.set_verbosity(optuna.logging.ERROR)
 
@@ -47,15 +58,18 @@ class OptunaStrategy:
 
     def __init__(self, database: Path, name: str, *, maximize: bool, seed: int) -> None:
         self._open: dict[int, optuna.Trial] = {}
-        self._storage = _storage(database)
         self._study = optuna.create_study(
             study_name=name,
-            storage=self._storage,
+            storage=_storage(database),
             direction="maximize" if maximize else "minimize",
             load_if_exists=True,
         )
+        before = self._study.get_trials(deepcopy=False)
+        self._known: dict[str, BaseDistribution] = {}
+        for trial in before:
+            self._known.update(trial.distributions)
         # A resumed run must not repeat the random draws of the first one.
-        seed = seed + 7919 * len(self._study.get_trials(deepcopy=False))
+        seed = seed + 7919 * len(before)
         self._random = optuna.samplers.RandomSampler(seed=seed)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
@@ -75,8 +89,12 @@ class OptunaStrategy:
         """
         self._study.sampler = self._random if at_random else self._tpe
         if choices:
-            fixed = dict(_internal(parameter, value) for parameter, value in choices)
-            return self._ask_fixed(fixed)
+            number = self._ask_fixed(
+                {_internal_name(parameter): _internal_value(parameter, value) for parameter, value in choices}
+            )
+            for parameter, _ in choices:  # Optuna records a choice when it is asked for
+                self.suggest(number, parameter)
+            return number
         trial = self._study.ask()
         self._open[trial.number] = trial
         return trial.number
@@ -102,22 +120,23 @@ class OptunaStrategy:
             number: The trial.
             parameter: The choice.
         """
-        trial, domain = self._open[number], parameter.domain
+        domain = parameter.domain
+        distribution = _distribution(domain)
+        name = self._qualified(_internal_name(parameter), distribution)
+        answer = _suggested(self._open[number], name, distribution)
         if isinstance(domain, Between):
-            return _suggest_number(trial, parameter.name, domain)
-        if domain.ordinal:
-            position = trial.suggest_int(parameter.name + _POSITION, 0, len(domain.labels) - 1)
-            return domain.labels[position]
-        name = self._categorical_name(parameter.name, domain)
-        chosen: Scalar = trial.suggest_categorical(name, domain.labels)
+            return domain.snapped(answer)
+        chosen: Scalar = domain.labels[answer] if domain.ordinal else answer
         return chosen
 
-    def _categorical_name(self, name: str, domain: Choices) -> str:
+    def _qualified(self, name: str, distribution: BaseDistribution) -> str:
         """A ``build(hp)`` may offer other values in another trial; for Optuna that is another parameter."""
-        for trial in self._study.get_trials(deepcopy=False):
-            known = trial.distributions.get(name)
-            if isinstance(known, CategoricalDistribution):
-                return name if tuple(known.choices) == domain.labels else f"{name}{list(domain.labels)}"
+        known = self._known.setdefault(name, distribution)
+        try:
+            check_distribution_compatibility(known, distribution)
+        except ValueError:
+            name = f"{name} {_offered(distribution)}"
+            self._known.setdefault(name, distribution)
         return name
 
     def report(self, number: int, epoch: int, value: float) -> None:
@@ -155,44 +174,79 @@ class OptunaStrategy:
         Returns:
             Their numbers.
         """
+        for _ in self._study.get_trials(deepcopy=False, states=(TrialState.WAITING,)):
+            self._study.ask()  # killed between the two calls of _ask_fixed; the next ask would get its choices
         left = self._study.get_trials(deepcopy=False, states=(TrialState.RUNNING,))
-        self._open.update({t.number: optuna.Trial(self._study, t._trial_id) for t in left})
+        self._open.update({t.number: optuna.Trial(self._study, t._trial_id) for t in left})  # noqa: SLF001  # Optuna has no other way
         return [trial.number for trial in left]
 
 
-def _suggest_number(trial: optuna.Trial, name: str, domain: Between) -> Scalar:
+def _distribution(domain: Choices | Between) -> BaseDistribution:
+    if isinstance(domain, Choices):
+        if domain.ordinal:
+            return IntDistribution(0, len(domain.labels) - 1)
+        return CategoricalDistribution(domain.labels)
     if domain.whole:
-        step = int(domain.step) if domain.step is not None else 1
-        return trial.suggest_int(name, int(domain.low), int(domain.high), step=step, log=domain.log)
-    return domain.snapped(trial.suggest_float(name, domain.low, domain.high, step=domain.step, log=domain.log))
+        return IntDistribution(int(domain.low), int(domain.high), log=domain.log, step=int(domain.step or 1))
+    return FloatDistribution(domain.low, domain.high, log=domain.log, step=domain.step)
 
 
-def _internal(parameter: Parameter, value: Scalar) -> tuple[str, Scalar]:
-    """Name and value of a choice as Optuna stores it."""
+def _suggested(trial: optuna.Trial, name: str, distribution: BaseDistribution) -> Any:
+    if isinstance(distribution, IntDistribution):
+        low, high = distribution.low, distribution.high
+        return trial.suggest_int(name, low, high, step=distribution.step, log=distribution.log)
+    if isinstance(distribution, FloatDistribution):
+        return trial.suggest_float(
+            name, distribution.low, distribution.high, step=distribution.step, log=distribution.log
+        )
+    assert isinstance(distribution, CategoricalDistribution)  # _distribution makes no other kind
+    return trial.suggest_categorical(name, distribution.choices)
+
+
+def _internal_name(parameter: Parameter) -> str:
+    ordinal = isinstance(parameter.domain, Choices) and parameter.domain.ordinal
+    return parameter.name + _POSITION if ordinal else parameter.name
+
+
+def _internal_value(parameter: Parameter, value: Scalar) -> Scalar:
     domain = parameter.domain
-    if isinstance(domain, Choices) and domain.ordinal:
-        return parameter.name + _POSITION, domain.labels.index(value)
-    return parameter.name, value
+    return domain.labels.index(value) if isinstance(domain, Choices) and domain.ordinal else value
+
+
+def _offered(distribution: BaseDistribution) -> str:
+    """What a distribution offers, in few words."""
+    if isinstance(distribution, CategoricalDistribution):
+        return f"{list(distribution.choices)}"
+    assert isinstance(distribution, IntDistribution | FloatDistribution)  # _distribution makes no other kind
+    return f"[{distribution.low} to {distribution.high}{', log' if distribution.log else ''}]"
 
 
 def _storage(database: Path) -> optuna.storages.RDBStorage:
-    _check_database(database)
+    check_database(database)
     try:
         return optuna.storages.RDBStorage(f"sqlite:///{database}", engine_kwargs={"connect_args": {"timeout": 60}})
-    except Exception as error:
-        raise StudyError(
-            f"{database} is not a database of Optuna ({type(error).__name__}); move it away or give another --study."
-        ) from error
+    except Exception as error:  # SQLAlchemy's, alembic's or Optuna's own, as the file is damaged in one way or another
+        raise StudyError(f"{database} is not a database of Optuna ({type(error).__name__}); {_WAY_OUT}") from error
 
 
-def _check_database(database: Path) -> None:
+_WAY_OUT = "move it away or give another --study."
+
+
+def check_database(database: Path) -> None:
+    """Refuse a file that is not a database of Optuna; one that is missing is made later.
+
+    Args:
+        database: The SQLite file of a study.
+
+    Raises:
+        StudyError: It is something else.
+    """
     if not database.exists():
         return
     try:
-        with sqlite3.connect(f"file:{database}?mode=ro", uri=True) as connection:
+        with contextlib.closing(sqlite3.connect(f"file:{quote(str(database))}?mode=ro", uri=True)) as connection:
             tables = {row[0] for row in connection.execute("SELECT name FROM sqlite_master WHERE type='table'")}
-        connection.close()
-    except sqlite3.DatabaseError as error:
-        raise StudyError(f"{database} is not an SQLite database ({error}); move it away or give another --study.") from error
+    except sqlite3.Error as error:
+        raise StudyError(f"{database} is not an SQLite database ({error}); {_WAY_OUT}") from error
     if tables and "studies" not in tables:
-        raise StudyError(f"{database} is an SQLite database, but not one of Optuna; move it away or give another --study.")
+        raise StudyError(f"{database} is an SQLite database, but not one of Optuna; {_WAY_OUT}")

@@ -16,7 +16,7 @@ from hpsearch.errors import StudyError, did_you_mean
 from hpsearch.study.atomic import read_json, write_json, write_text
 from hpsearch.study.trial import Trial, TrialFolder
 
-__all__ = ["StudyFolder", "StudyInfo", "open_study", "studies_in"]
+__all__ = ["StudyFolder", "StudyInfo", "checked_name", "open_study", "studies_in"]
 
 
 @dataclass
@@ -158,7 +158,9 @@ class StudyFolder:
         numbers = f"trials {trials[0].number} to {trials[-1].number}"
         baselines = [trial.baseline for trial in trials if trial.baseline]
         listed = f" and the baselines {', '.join(baselines)}" if baselines else ""
-        raise StudyError(f"Study {self.name} has no trial {name!r}; it has {numbers}{listed}.{did_you_mean(name, baselines)}")
+        raise StudyError(
+            f"Study {self.name} has no trial {name!r}; it has {numbers}{listed}.{did_you_mean(name, baselines)}"
+        )
 
     def difference(self, space_text: str) -> str:
         """What changed in the space since the study began, as a unified diff without its header."""
@@ -190,7 +192,8 @@ class StudyFolder:
                 file.seek(0)
                 holder = file.read().strip() or "another process"
                 raise StudyError(
-                    f"Study {self.name} is being written by {holder}; wait for it, or give this run a --study of its own."
+                    f"Study {self.name} is being written by {holder}; wait for it, or give this run a --study of its "
+                    "own."
                 ) from error
             file.truncate(0)
             file.write(f"process {os.getpid()} on {os.uname().nodename}")
@@ -208,7 +211,9 @@ def checked_name(name: str) -> str:
         StudyError: It cannot.
     """
     if not _NAME.fullmatch(name):
-        raise StudyError(f"--study got {name!r}; allowed: letters, digits, '.', '_' and '-', beginning with a letter or digit.")
+        raise StudyError(
+            f"--study got {name!r}; allowed: letters, digits, '.', '_' and '-', beginning with a letter or digit."
+        )
     return name
 
 

@@ -12,7 +12,7 @@ from typing import Any, Literal
 
 from hpsearch.study.atomic import read_json, write_json, write_text
 
-__all__ = ["STATES", "Epoch", "FailureKind", "State", "Trial", "TrialFolder"]
+__all__ = ["STATES", "Epoch", "FailureKind", "State", "Trial", "TrialFolder", "finite"]
 
 State = Literal["RUNNING", "COMPLETE", "PRUNED", "FAIL"]
 STATES: tuple[State, ...] = ("RUNNING", "COMPLETE", "PRUNED", "FAIL")

@@ -1,0 +1,1 @@
+"""Building, training and scoring networks: the part that imports Keras."""

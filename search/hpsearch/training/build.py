@@ -12,7 +12,16 @@ from hpsearch.errors import HpsearchError, ModelError, WeightsError, join_addres
 from hpsearch.recipe import HyperModel, Model, Recipe
 from hpsearch.resolve import Suggest
 
-__all__ = ["Built", "Inputs", "UserCodeError", "build", "build_network", "multiply_adds"]
+__all__ = [
+    "Built",
+    "Inputs",
+    "UserCodeError",
+    "augmented",
+    "build",
+    "build_network",
+    "multiply_adds",
+    "without_weights",
+]
 
 
 class UserCodeError(HpsearchError):
@@ -101,7 +110,9 @@ def build_network(model: Model, inputs: Inputs) -> Any:
     for number, dense in enumerate(model.dense):
         x = _applied(dense, x, f"model.dense[{number}]", name=f"dense{number + 1}")
     head = {"softmax": (inputs.classes, "softmax"), "sigmoid": (1, "sigmoid")}[model.head]
-    return keras.Model(image, layers.Dense(head[0], activation=head[1], name="head", dtype="float32")(x), name="network")
+    return keras.Model(
+        image, layers.Dense(head[0], activation=head[1], name="head", dtype="float32")(x), name="network"
+    )
 
 
 def _applied(block: Any, x: Any, address: str, name: str | None = None) -> Any:
@@ -116,7 +127,9 @@ def _applied(block: Any, x: Any, address: str, name: str | None = None) -> Any:
     except Exception as error:
         if ours:
             raise ModelError(f"Keras refuses it: {_first_line(error)}", address) from error
-        raise UserCodeError(f"{address}: {type(block).__name__} raised {type(error).__name__}: {_first_line(error)}") from error
+        raise UserCodeError(
+            f"{address}: {type(block).__name__} raised {type(error).__name__}: {_first_line(error)}"
+        ) from error
 
 
 def _pooled(x: Any, pooling: str) -> Any:

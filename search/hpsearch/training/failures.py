@@ -9,7 +9,13 @@ from hpsearch.training.fit import NotFiniteError
 
 __all__ = ["failure_kind", "failure_sentence"]
 
-_OUT_OF_MEMORY = ("out of memory", "resource_exhausted", "resource exhausted", "oom when allocating", "cannot allocate memory")
+_OUT_OF_MEMORY = (
+    "out of memory",
+    "resource_exhausted",
+    "resource exhausted",
+    "oom when allocating",
+    "cannot allocate memory",
+)
 
 
 def failure_kind(error: BaseException) -> FailureKind:
@@ -18,6 +24,9 @@ def failure_kind(error: BaseException) -> FailureKind:
     Args:
         error: What was raised while a trial was built or trained.
     """
+    text = f"{type(error).__name__}: {error}".lower()
+    if isinstance(error, MemoryError) or any(phrase in text for phrase in _OUT_OF_MEMORY):
+        return "out_of_memory"
     if isinstance(error, NotFiniteError):
         return "not_finite"
     if isinstance(error, UserCodeError):
@@ -26,9 +35,6 @@ def failure_kind(error: BaseException) -> FailureKind:
         return "invalid_model"
     if isinstance(error, DataError | WeightsError):
         return "bad_data"
-    text = f"{type(error).__name__}: {error}".lower()
-    if isinstance(error, MemoryError) or any(phrase in text for phrase in _OUT_OF_MEMORY):
-        return "out_of_memory"
     return "crashed"
 
 

@@ -15,9 +15,9 @@ from hpsearch.data.loading import Part
 from hpsearch.errors import HpsearchError
 from hpsearch.recipe import HyperModel, Model, Recipe
 from hpsearch.study.trial import Epoch
-from hpsearch.training.build import Built, Inputs, augmented
+from hpsearch.training.build import Built, Inputs, UserCodeError, augmented
 
-__all__ = ["Halted", "NotFiniteError", "Outcome", "evaluate", "fit", "refit"]
+__all__ = ["Halted", "NotFiniteError", "Outcome", "compiled", "encoded", "evaluate", "fit", "refit"]
 
 TRAIN_SCORE_IMAGES = 10_000
 """The train score is measured on at most this many images: enough for three digits, and quick."""
@@ -85,7 +85,15 @@ def fit(
     return Outcome(keeper.best, keeper.best_epoch, train_score)
 
 
-def refit(built: Built, train: Part, inputs: Inputs, *, learning_rates: Sequence[float], seed: int, on_epoch: Callable[[Epoch], bool]) -> None:
+def refit(
+    built: Built,
+    train: Part,
+    inputs: Inputs,
+    *,
+    learning_rates: Sequence[float],
+    seed: int,
+    on_epoch: Callable[[Epoch], bool],
+) -> None:
     """Train without validation data, replaying a validated run: as many epochs, each at the learning rate it had.
 
     Args:
@@ -100,12 +108,16 @@ def refit(built: Built, train: Part, inputs: Inputs, *, learning_rates: Sequence
         NotFiniteError: The loss is not finite any more.
     """
     recipe = replace(
-        built.recipe, training=replace(built.recipe.training, epochs=len(learning_rates), early_stopping=None, schedule=None)
+        built.recipe,
+        training=replace(built.recipe.training, epochs=len(learning_rates), early_stopping=None, schedule=None),
     )
     built = replace(built, recipe=recipe)
     trainer = compiled(built, inputs, seed)
-    trace = keras.callbacks.LearningRateScheduler(lambda epoch: float(learning_rates[epoch]))
-    _call_fit(built, trainer, encoded(recipe, train, inputs), [trace, _Reporter(on_epoch)])
+    callbacks: list[Any] = [_Reporter(on_epoch)]
+    schedule = keras.optimizers.schedules.LearningRateSchedule
+    if not isinstance(getattr(trainer.optimizer, "_learning_rate", None), schedule):  # one of build(hp) replays itself
+        callbacks.insert(0, keras.callbacks.LearningRateScheduler(lambda epoch: float(learning_rates[epoch])))
+    _call_fit(built, trainer, encoded(recipe, train, inputs), callbacks)
 
 
 def evaluate(built: Built, part: Part, inputs: Inputs) -> dict[str, float]:
@@ -131,7 +143,9 @@ def compiled(built: Built, inputs: Inputs, seed: int) -> Any:
             trainer.compile(optimizer=network.optimizer, loss=network.loss, metrics=["accuracy"])
         return trainer
     for model in {id(trainer): trainer, id(network): network}.values():
-        model.compile(optimizer=recipe.training.optimizer.build(), loss=_loss(recipe, network), metrics=_metrics(recipe, network))
+        model.compile(
+            optimizer=recipe.training.optimizer.build(), loss=_loss(recipe, network), metrics=_metrics(recipe, network)
+        )
     return trainer
 
 
@@ -169,17 +183,34 @@ def encoded(recipe: Recipe, part: Part, inputs: Inputs) -> tuple[np.ndarray, np.
     return images, labels
 
 
-def _call_fit(built: Built, trainer: Any, data: tuple[np.ndarray, np.ndarray], callbacks: list[Any], **options: Any) -> None:
+def _call_fit(
+    built: Built, trainer: Any, data: tuple[np.ndarray, np.ndarray], callbacks: list[Any], **options: Any
+) -> None:
     training = built.recipe.training
-    options = {"batch_size": training.batch_size, "epochs": training.epochs, "callbacks": callbacks, "verbose": 0, **options}
+    options = {
+        "batch_size": training.batch_size,
+        "epochs": training.epochs,
+        "callbacks": callbacks,
+        "verbose": 0,
+        **options,
+    }
     builder = built.recipe.model.build if isinstance(built.recipe.model, HyperModel) else None
     try:
-        if hasattr(builder, "build") and hasattr(builder, "fit"):
-            builder.fit(built.hyperparameters, trainer, *data, **options)  # type: ignore[union-attr]  # asked for just above
+        if builder is None:
+            trainer.fit(*data, **options)
+        elif hasattr(builder, "build") and hasattr(builder, "fit"):
+            builder.fit(built.hyperparameters, trainer, *data, **options)
         else:
             trainer.fit(*data, **options)
     except Halted:
         pass
+    except HpsearchError:
+        raise
+    except Exception as error:
+        if builder is None:
+            raise
+        reason = " ".join(str(error).split())[:300]
+        raise UserCodeError(f"training what build(hp) made raised {type(error).__name__}: {reason}") from error
 
 
 def _callbacks(recipe: Recipe) -> list[Any]:
@@ -206,7 +237,11 @@ def _named(logs: dict[str, Any]) -> dict[str, float]:
     for name, value in logs.items():
         prefix = "val_" if name.startswith("val_") else ""
         bare = name.removeprefix("val_")
-        short = "accuracy" if bare in ("acc", "sparse_categorical_accuracy", "categorical_accuracy", "binary_accuracy") else bare
+        short = (
+            "accuracy"
+            if bare in ("acc", "sparse_categorical_accuracy", "categorical_accuracy", "binary_accuracy")
+            else bare
+        )
         named[prefix + short] = float(value)
     return named
 
@@ -237,6 +272,9 @@ class _Reporter(keras.callbacks.Callback):  # type: ignore[misc]  # keras has no
         """Nothing to keep without validation."""
 
 
+_NO_METRIC = "compile with metrics=['accuracy'], and hand the validation data on to model.fit."
+
+
 class _BestEpoch(_Reporter):
     """Remembers the best epoch and its weights."""
 
@@ -250,7 +288,9 @@ class _BestEpoch(_Reporter):
         self.weights: list[np.ndarray] = []
 
     def keep(self, epoch: int, metrics: dict[str, float]) -> None:
-        score = metrics.get(self.metric, math.nan)
+        if self.metric not in metrics:
+            raise UserCodeError(f"the training gives no {self.metric}, which is the objective; {_NO_METRIC}")
+        score = metrics[self.metric]
         if not math.isfinite(score):
             return
         if self.best is None or (score > self.best if self.maximize else score < self.best):

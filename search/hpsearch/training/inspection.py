@@ -10,25 +10,28 @@ from typing import Any
 
 import keras
 
-from hpsearch.addresses import Parameter
+from hpsearch.addresses import Parameter, dimensions
+from hpsearch.blocks.convnet import ConvNet
 from hpsearch.check import check
 from hpsearch.data.loading import SearchData, find, load_search_data
 from hpsearch.declare import Anything, source
 from hpsearch.describe import describe
 from hpsearch.domains import Between, Scalar
-from hpsearch.errors import DataError, HpsearchError, WeightsError
+from hpsearch.errors import DataError, HpsearchError, ModelError, SpaceError, WeightsError
 from hpsearch.messages import Inspect, Inspected
-from hpsearch.recipe import HyperModel, Recipe
+from hpsearch.recipe import HyperModel, Model, Recipe
 from hpsearch.resolve import Suggest, resolve
 from hpsearch.space import Space
 from hpsearch.spacefile import load_space
-from hpsearch.training.build import Built, Inputs, build, multiply_adds, without_weights
+from hpsearch.training.build import Built, Inputs, UserCodeError, build, build_network, multiply_adds, without_weights
 from hpsearch.training.fit import compiled, encoded
 from hpsearch.training.pretrained import with_local_weights
 
-__all__ = ["at_random", "inspect_space"]
+__all__ = ["at_random", "baseline_costs", "check_buildable", "inspect_space"]
 
 TIMED_STEPS = 10
+DRAWS = 200
+"""A space is refused where none of so many draws fits the images."""
 
 
 def at_random(generator: random.Random) -> Suggest:
@@ -52,6 +55,65 @@ def at_random(generator: random.Random) -> Suggest:
     return suggest
 
 
+def check_buildable(space: Space, inputs: Inputs) -> None:
+    """Refuse a space that holds no network for these images.
+
+    Args:
+        space: The space.
+        inputs: What its networks are built for.
+
+    Raises:
+        SpaceError: Not one draw fits; the sentence says where the last one fails.
+    """
+    model = space.search.model
+    if isinstance(model, HyperModel):
+        return
+    draw = at_random(random.Random(0))
+    fixed = not dimensions(space.search)
+    for _ in range(1 if fixed else DRAWS):
+        drawn = resolve(model, draw, "model")
+        try:
+            _check_fits(drawn, inputs, fully=fixed)
+        except (ModelError, UserCodeError) as error:
+            last = error
+        else:
+            return
+    raise SpaceError(
+        f"{last}" if fixed else f"no network of this space fits the images, of {DRAWS} drawn; the last: {last}"
+    )
+
+
+def _check_fits(model: Model, inputs: Inputs, *, fully: bool) -> None:
+    """Whether the network can be built; by arithmetic alone unless ``fully``, as that costs nothing."""
+    if fully:
+        build_network(without_weights(model), inputs)
+    elif isinstance(model.body, ConvNet):
+        try:
+            model.body.output_shape(inputs.shape)
+        except ModelError as error:
+            raise error.below("model.body") from error
+
+
+def baseline_costs(space: Space, inputs: Inputs) -> dict[str, int]:
+    """Multiply-adds of one image through each hand-made network.
+
+    Args:
+        space: The space.
+        inputs: What its networks are built for.
+
+    Raises:
+        SpaceError: One cannot be built; the sentence says which, and where it fails.
+    """
+    costs: dict[str, int] = {}
+    for name, recipe in (space.baselines or {}).items():
+        if isinstance(recipe.model, Model):
+            try:
+                costs[name] = multiply_adds(build_network(without_weights(recipe.model), inputs))
+            except (ModelError, UserCodeError) as error:
+                raise SpaceError(f"baselines[{name!r}].{error}") from error
+    return costs
+
+
 def inspect_space(request: Inspect) -> Inspected:
     """Build every baseline and some draws, with random weights.
 
@@ -67,6 +129,10 @@ def inspect_space(request: Inspect) -> Inspected:
     found = find(declaration, data_dir=request.data_dir)
     data = _data(space, request) if request.timed else None
     counted: set[str] = set()
+    try:
+        check_buildable(space, inputs)
+    except SpaceError as error:
+        raise SpaceError(f"{request.space_file}: {error}") from error
     samples = _samples(space, inputs, request, data, counted)
     summary = describe(space)
     return Inspected(
@@ -74,9 +140,7 @@ def inspect_space(request: Inspect) -> Inspected:
         dimensions=summary.dimensions + len(counted),
         data_found=found.found,
         data_where=found.where if found.found else found.hint,
-        baselines=tuple(
-            _baseline(name, recipe, inputs, request) for name, recipe in (space.baselines or {}).items()
-        ),
+        baselines=tuple(_baseline(name, recipe, inputs, request) for name, recipe in (space.baselines or {}).items()),
         samples=samples,
     )
 
@@ -89,9 +153,15 @@ def _data(space: Space, request: Inspect) -> SearchData:
 
 
 def _baseline(name: str, recipe: Recipe, inputs: Inputs, request: Inspect) -> dict[str, Any]:
-    found: dict[str, Any] = {"name": name, "parameters": None, "multiply_adds": None, "weights": "random", "error": None}
+    found: dict[str, Any] = {
+        "name": name,
+        "parameters": None,
+        "multiply_adds": None,
+        "weights": "random",
+        "error": None,
+    }
     try:
-        built = build(without_weights(recipe), inputs, lambda parameter: None)
+        built = build(without_weights(recipe), inputs, lambda _: None)
         found.update(parameters=built.parameters, multiply_adds=multiply_adds(built.network))
         found["weights"] = _weights(recipe, inputs, request)
     except HpsearchError as error:
@@ -136,7 +206,9 @@ def _sample(
         if not isinstance(recipe.model, HyperModel):
             check(recipe, Anything())
         built = build(without_weights(recipe), inputs, counting)
-        found.update(recipe=source(built.recipe), parameters=built.parameters, multiply_adds=multiply_adds(built.network))
+        found.update(
+            recipe=source(built.recipe), parameters=built.parameters, multiply_adds=multiply_adds(built.network)
+        )
         if data is not None:
             found["seconds"] = _predicted_seconds(built, data, inputs)
     except HpsearchError as error:

@@ -10,7 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from hpsearch.blocks.backbones import Backbone, located
+from hpsearch.blocks.backbones import Backbone
 from hpsearch.declare import is_declared
 from hpsearch.errors import WeightsError
 from hpsearch.recipe import Recipe
@@ -21,7 +21,7 @@ __all__ = ["impatient_downloads", "with_local_weights"]
 def with_local_weights(recipe: Recipe, input_side: int, folders: list[Path]) -> Recipe:
     """The recipe with the weights of its backbones as paths, where a file is found.
 
-    ``"imagenet"`` is looked for under the name Keras gives the file; a path is looked for as it is, then in the folders.
+    ``"imagenet"`` is looked for under the name Keras gives the file; a path as it is, then in the folders.
 
     Args:
         recipe: A recipe without domains.
@@ -41,7 +41,9 @@ def _replaced(value: Any, side: int, folders: list[Path]) -> Any:
         return tuple(_replaced(part, side, folders) for part in value)
     if is_declared(value):
         parts = {name: part for name, part in vars(value).items() if is_declared(part) or isinstance(part, tuple)}
-        return replace(value, **{name: _replaced(part, side, folders) for name, part in parts.items()}) if parts else value
+        return (
+            replace(value, **{name: _replaced(part, side, folders) for name, part in parts.items()}) if parts else value
+        )
     return value
 
 
@@ -52,12 +54,12 @@ def _located(backbone: Backbone, side: int, folders: list[Path]) -> Backbone:
         name = backbone.weights_file(backbone.input_size or side)
         keras_cache = Path(os.environ.get("KERAS_HOME", Path.home() / ".keras")) / "models"
         found = _first(name, [*folders, keras_cache])
-        return located(backbone, str(found)) if found else backbone
+        return replace(backbone, weights=str(found)) if found else backbone
     found = _first(backbone.weights, [Path(), *folders])
     if found is None:
         looked = ", ".join(str(folder) for folder in [Path.cwd(), *folders])
         raise WeightsError(f"the weights {backbone.weights} are in none of {looked}; give the path of a .h5 file.")
-    return located(backbone, str(found))
+    return replace(backbone, weights=str(found))
 
 
 def _first(name: str, folders: list[Path]) -> Path | None:

@@ -6,20 +6,20 @@ on, to drop a trial or to halt.
 
 from __future__ import annotations
 
-import contextlib
+import gc
+import multiprocessing
 import os
 import platform
 import signal
+import threading
 import traceback
 from dataclasses import replace
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any, NoReturn
 
-from hpsearch.errors import HpsearchError
-from hpsearch.printing import printing_to
+from hpsearch.errors import HpsearchError, SpaceError
 from hpsearch.messages import (
-    Chosen,
     Drop,
     EpochDone,
     Failed,
@@ -39,6 +39,7 @@ from hpsearch.messages import (
     Train,
     Trained,
 )
+from hpsearch.printing import printing_to
 
 __all__ = ["main"]
 
@@ -49,13 +50,27 @@ def main(connection: Connection) -> None:
     Args:
         connection: The worker's end of the pipe.
     """
-    # Ctrl-C reaches the whole process group; the coordinator decides what it means.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    # Ctrl-C and a closed terminal reach the whole process group; the coordinator decides what they mean.
+    for kind in (signal.SIGINT, signal.SIGHUP):
+        signal.signal(kind, signal.SIG_IGN)
+    _leave_with_parent()
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     try:
         _serve(connection)
     except (EOFError, BrokenPipeError, ConnectionResetError):
         _exit()
+
+
+def _leave_with_parent() -> None:
+    """End when the coordinator is killed, in the middle of an epoch too."""
+    parent = multiprocessing.parent_process()
+    assert parent is not None  # a worker is always started by a coordinator
+
+    def wait() -> None:
+        parent.join()
+        _exit()
+
+    threading.Thread(target=wait, daemon=True).start()
 
 
 def _exit() -> NoReturn:
@@ -65,6 +80,9 @@ def _exit() -> NoReturn:
 
 def _serve(connection: Connection) -> None:
     first = connection.recv()
+    if first.data_dir is not None:
+        # Where a space file itself looks; the fork server may be older than what the command line said.
+        os.environ["HPSEARCH_DATA_DIR"] = str(first.data_dir)
     try:
         with printing_to(Path(os.devnull)):
             if not isinstance(first, Setup):
@@ -75,10 +93,11 @@ def _serve(connection: Connection) -> None:
     except HpsearchError as error:
         connection.send(Refused(str(error), error.exit_code))
         return
-    except Exception as error:
+    except Exception as error:  # noqa: BLE001  # whatever it is, the coordinator is told
         connection.send(Refused(f"{type(error).__name__}: {error}\n{traceback.format_exc()}", 1))
         return
     connection.send(ready)
+    gc.freeze()  # what is loaded now stays; to look through it at the start of every trial took longer than a proposal
     while True:
         task = connection.recv()
         with printing_to(task.log):
@@ -124,7 +143,13 @@ class _Session:
         import keras
 
         from hpsearch.describe import describe
+        from hpsearch.training.inspection import baseline_costs, check_buildable
 
+        try:
+            check_buildable(self.space, self.inputs)
+            costs = baseline_costs(self.space, self.inputs)
+        except SpaceError as error:
+            raise SpaceError(f"{self.setup.space_file}: {error}") from error
         return Ready(
             summary=describe(self.space),
             data_fingerprint=self.data.fingerprint,
@@ -132,25 +157,13 @@ class _Session:
             train_images=len(self.data.train.labels),
             validation_images=len(self.data.validation.labels),
             skipped=self.data.skipped,
-            baseline_costs=self._baseline_costs(),
+            baseline_costs=costs,
             versions={
                 "python": platform.python_version(),
                 "keras": keras.__version__,
                 "backend": str(keras.config.backend()),
             },
         )
-
-    def _baseline_costs(self) -> dict[str, int]:
-        """Multiply-adds of each baseline that builds; one that does not says why when its turn comes."""
-        from hpsearch.recipe import Model
-        from hpsearch.training.build import build_network, multiply_adds, without_weights
-
-        costs: dict[str, int] = {}
-        for name, recipe in (self.space.baselines or {}).items():
-            if isinstance(recipe.model, Model):
-                with contextlib.suppress(HpsearchError):
-                    costs[name] = multiply_adds(build_network(without_weights(recipe.model), self.inputs))
-        return costs
 
     def perform(self, task: Train | Refit, connection: Connection) -> Trained | Refitted | Failed | Drop:
         """Train and say how it ended; whatever is raised becomes a failure with a kind."""
@@ -162,7 +175,7 @@ class _Session:
             raise
         except _Dropped:
             return Drop()
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001  # a user's code and Keras may raise anything
             traceback.print_exc()
             return Failed(failure_kind(error), failure_sentence(error))
 

@@ -1,0 +1,114 @@
+"""``hpsearch check``: what a space declares, told without data, as a table and as JSON."""
+
+import json
+
+import pytest
+
+FOLDER = """
+space = Space(
+    data=ImageFolder("nowhere", size=32, classes=("bright", "dark")),
+    search=Recipe(
+        model=Model(
+            body=one_of(
+                ConvNet(stages=repeat(Stage(filters=between(2, 16)), between(1, 6))),
+                MobileNetV2(alpha=0.35, weights=one_of("imagenet", "mine.h5")),
+            ),
+        ),
+        training=Training(epochs=3, optimizer=SGD(learning_rate=between(0.01, 0.1, log=True))),
+    ),
+    baselines={
+        "ours": Recipe(
+            model=Model(body=ConvNet(stages=[Stage(filters=2)])),
+            training=Training(epochs=3, optimizer=SGD(learning_rate=0.05)),
+        ),
+        "by_name": Recipe(
+            model=Model(body=MobileNetV2(alpha=0.35)), training=Training(epochs=3, optimizer=SGD(learning_rate=0.05))
+        ),
+        "by_path": Recipe(
+            model=Model(body=MobileNetV2(alpha=0.35, weights="mine.h5")),
+            training=Training(epochs=3, optimizer=SGD(learning_rate=0.05)),
+        ),
+    },
+    constraints=at_most(parameters=3_000),
+)
+"""
+
+
+@pytest.fixture(scope="module")
+def space(tmp_path_factory, write_space):
+    return write_space(tmp_path_factory.mktemp("check") / "mine.py", FOLDER)
+
+
+class TestWithoutData:
+    def test_as_json(self, cli, space):
+        said = cli("check", space, "--json", "--samples", 8)
+        assert said.code == 0, said
+        assert said.err == ""
+        found = json.loads(said.out)
+        assert found["dimensions"] == 1 + 1 + 6 + 1 + 1
+        assert found["size"] is None, "a continuous learning rate"
+        assert found["objective"] == "max val_accuracy"
+        assert found["input_shape"] == [32, 32, 3]
+        assert found["class_names"] == ["bright", "dark"]
+        assert found["data"]["found"] is False
+        assert "nowhere" in found["data"]["where"]
+        assert found["at_most"] == {"parameters": 3_000}
+        assert found["fits"] is None
+        ours, by_name, by_path = found["baselines"]
+        assert (ours["name"], by_name["name"], by_path["name"]) == ("ours", "by_name", "by_path")
+        assert ours["parameters"] == (3 * 9 + 1) * 2 + (16 * 16 * 2 + 1) * 2
+        assert ours["multiply_adds"] == 3 * 9 * 2 * 32 * 32 + 16 * 16 * 2 * 2
+        assert ours["weights"] == "random"
+        assert by_name["weights"] == "to be downloaded"
+        assert by_path["weights"].startswith("missing: the weights mine.h5 are in none of")
+        assert by_name["parameters"] == by_path["parameters"] > 400_000
+        assert not any(baseline["error"] for baseline in found["baselines"])
+        assert len(found["samples"]) == 8
+        for sample in found["samples"]:
+            assert sample["recipe"].startswith("Recipe(")
+            assert (sample["parameters"] is None) == (sample["error"] is not None)
+
+    def test_as_a_table(self, cli, space):
+        said = cli("check", space, "--samples", 2)
+        assert said.code == 0, said
+        lines = said.out.splitlines()
+        assert lines[0] == f"{space}: max val_accuracy, images 32x32x3, 2 classes"
+        assert "Dimensions   10" in lines
+        assert any(line.startswith("Data ") and "not found" in line for line in lines)
+        assert any(line.startswith("by_path") and "weights missing: " in line for line in lines)
+
+    def test_steps_cannot_be_timed(self, cli, space):
+        sentence = cli("check", space, "--time").sentence
+        assert sentence.startswith("--time needs the data: ")
+
+
+def test_steps_are_timed(cli, tmp_path, write_space, four_recipes):
+    space = write_space(tmp_path / "four.py", four_recipes)
+    said = cli("check", space, "--time", "--for", "1h", "--samples", 2, "--json")
+    assert said.code == 0, said
+    found = json.loads(said.out)
+    assert found["data"]["found"] is True
+    assert found["size"] == 4
+    assert found["fits"] > 0
+    assert all(sample["seconds"] > 0 for sample in found["samples"])
+    assert list(tmp_path.iterdir()) == [space], "nothing is written"
+
+
+def test_a_build_function_is_looked_into(cli, tmp_path, write_space, gated_space):
+    space = write_space(tmp_path / "mine.py", gated_space)
+    said = cli("check", space, "--samples", 3, "--json")
+    assert said.code == 0, said
+    found = json.loads(said.out)
+    assert found["dimensions"] == 1
+    assert found["size"] is None
+    assert all("units" in sample["recipe"] for sample in found["samples"])
+
+
+def test_a_build_function_that_always_raises(cli, tmp_path, write_space):
+    text = (
+        "def build(hp):\n    raise OSError('no such thing')\n"
+        "space = Space(data='digits', search=Recipe(model=HyperModel(build), training=Training(epochs=1)))\n"
+    )
+    said = cli("check", write_space(tmp_path / "mine.py", text))
+    assert said.code == 2
+    assert said.err.endswith("none of 5 draws can be built; the last: build(hp) raised OSError: no such thing\n")

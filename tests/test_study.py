@@ -1,0 +1,180 @@
+"""The record of a study: files that are whole, a lock with one holder, names and numbers that are found again."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from hpsearch.errors import StudyError
+from hpsearch.study import Epoch, StudyFolder, StudyInfo, Trial, TrialFolder, open_study, studies_in
+from hpsearch.study.atomic import read_json, write_json, write_text
+from hpsearch.study.folder import checked_name
+
+SOURCE = Path(__file__).resolve().parents[1] / "search"
+
+
+def info(name="mine", **more):
+    values = {
+        "name": name,
+        "objective": "max val_accuracy",
+        "space_file": "mine.py",
+        "space_text": "data = one\nsearch = a\nobjective = b\n",
+        "space_fingerprint": "f",
+        "data_text": "one",
+        "data_fingerprint": "d",
+        "class_names": ["a", "b"],
+        "train_images": 2,
+        "validation_images": 1,
+        "subset": None,
+        "seed": 0,
+        "epochs": None,
+        "created": 1.5,
+    }
+    return StudyInfo(**{**values, **more})
+
+
+@pytest.fixture
+def study(tmp_path):
+    folder = StudyFolder(tmp_path / "mine")
+    folder.create(info(), "space = 1\n")
+    return folder
+
+
+class TestAtomic:
+    def test_a_failed_write_leaves_the_old_content_and_nothing_else(self, tmp_path):
+        path = tmp_path / "file.json"
+        write_json(path, {"a": 1})
+        with pytest.raises(ValueError, match="JSON"):
+            write_json(path, {"a": float("nan")})
+        with pytest.raises(UnicodeEncodeError):
+            write_text(path, "\ud800")
+        assert read_json(path) == {"a": 1}
+        assert list(tmp_path.iterdir()) == [path]
+
+
+class TestStudy:
+    def test_what_is_created_is_read_again(self, study):
+        assert study.exists
+        assert study.info() == info()
+        assert study.space_file.read_text() == "space = 1\n"
+        assert study.trials() == []
+
+    def test_a_damaged_record_is_said(self, study):
+        for text in ("{", "[]", '{"name": "mine"}'):
+            (study.path / "study.json").write_text(text)
+            with pytest.raises(StudyError, match="is not the record of a study"):
+                study.info()
+
+    def test_the_difference_of_two_spaces(self, study):
+        assert study.difference(info().space_text) == ""
+        assert study.difference("data = one\nsearch = c\nobjective = b\n").splitlines() == [
+            " data = one",
+            "-search = a",
+            "+search = c",
+            " objective = b",
+        ]
+
+    def test_a_trial_is_found_by_number_and_by_name(self, study):
+        for number, baseline in ((0, "by_hand"), (1, None), (12, None)):
+            study.trial(number).write(Trial(number=number, baseline=baseline))
+        assert [study.find(name).number for name in ("0", "by_hand", "1", "12")] == [0, 0, 1, 12]
+        with pytest.raises(StudyError) as caught:
+            study.find("by_hans")
+        assert str(caught.value) == (
+            "Study mine has no trial 'by_hans'; it has trials 0 to 12 and the baselines by_hand. Did you mean by_hand?"
+        )
+
+    def test_a_study_without_trials(self, study):
+        with pytest.raises(StudyError, match="has no trials yet"):
+            study.find("0")
+
+    @pytest.mark.parametrize("name", ["", "..", "a/b", "-x", "a b", ".hidden"])
+    def test_names_that_are_no_folders(self, name):
+        with pytest.raises(StudyError, match="--study got"):
+            checked_name(name)
+
+
+class TestOpening:
+    def test_the_latest_is_taken_where_none_is_named(self, tmp_path):
+        for name in ("first", "second"):
+            StudyFolder(tmp_path / name).create(info(name), "")
+        assert open_study(tmp_path).name in ("first", "second")
+        latest = (tmp_path / "second" / "study.json").stat().st_mtime + 100
+        os.utime(tmp_path / "first" / "study.json", (latest, latest))
+        assert open_study(tmp_path).name == "first"
+        assert [study.name for study in studies_in(tmp_path)] == ["second", "first"]
+
+    def test_an_unknown_name(self, study, tmp_path):
+        with pytest.raises(StudyError, match=r"There is no study 'mime' in .*\. Did you mean mine\?"):
+            open_study(tmp_path, "mime")
+        with pytest.raises(StudyError, match=r"There is no study 'xyz' in .*\. There are: mine\."):
+            open_study(tmp_path, "xyz")
+
+    def test_no_study_at_all(self, tmp_path):
+        with pytest.raises(StudyError, match="begin one with: hpsearch run"):
+            open_study(tmp_path / "missing")
+
+
+class TestLock:
+    def test_one_writer_at_a_time_whose_death_frees_it(self, study):
+        hold = (
+            "import sys; from pathlib import Path; from hpsearch.study import StudyFolder\n"
+            "with StudyFolder(Path(sys.argv[1])).writing():\n"
+            "    print('held', flush=True); sys.stdin.read()\n"
+        )
+        pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
+        environment = {**os.environ, "PYTHONPATH": str(SOURCE)}
+        with subprocess.Popen([sys.executable, "-c", hold, study.path], env=environment, **pipes) as holder:
+            assert holder.stdout.readline() == "held\n"
+            with pytest.raises(StudyError) as caught, study.writing():
+                pass
+            assert f"is being written by process {holder.pid} on " in str(caught.value)
+            holder.kill()
+        with study.writing():
+            assert (study.path / "lock").read_text().startswith(f"process {os.getpid()} on ")
+
+    def test_a_folder_that_cannot_be_made(self, tmp_path):
+        (tmp_path / "file").touch()
+        with pytest.raises(StudyError, match="cannot be written"), StudyFolder(tmp_path / "file" / "mine").writing():
+            pass
+
+
+class TestTrials:
+    def test_what_is_written_is_read_again(self, study):
+        trial = Trial(
+            number=3,
+            state="FAIL",
+            answers={"a": 1, "b": None, "c": True},
+            recipe="Recipe(\n    a=1,\n)",
+            score=0.5,
+            failure="crashed",
+            message="für alle",
+            seconds=1.25,
+        )
+        study.trial(3).write(trial)
+        assert study.trials() == [trial]
+        assert (study.path / "trials" / "00003" / "recipe.py").read_text() == "Recipe(\n    a=1,\n)\n"
+        assert "recipe" not in json.loads((study.path / "trials" / "00003" / "trial.json").read_text())
+
+    def test_a_folder_without_a_readable_record_is_passed_over(self, study):
+        study.trial(1).write(Trial(number=1))
+        (study.path / "trials" / "00002").mkdir()
+        (study.path / "trials" / "00003").mkdir()
+        (study.path / "trials" / "00003" / "trial.json").write_text('{"number": 3, "unheard_of": 1}')
+        assert [trial.number for trial in study.trials()] == [1]
+
+    def test_the_history_is_read_up_to_a_line_that_was_cut_off(self, tmp_path):
+        folder = TrialFolder(tmp_path)
+        assert folder.history() == []
+        epochs = [Epoch(n, 0.5, {"loss": 1 / n, "learning_rate": 1e-12}) for n in (1, 2, 3)]
+        for epoch in epochs:
+            folder.append(epoch)
+        assert [epoch.epoch for epoch in folder.history()] == [1, 2, 3]
+        assert folder.history()[2].metrics == pytest.approx(epochs[2].metrics, rel=1e-5)
+        whole = (tmp_path / "history.csv").read_text()
+        for cut in range(1, 12):
+            (tmp_path / "history.csv").write_text(whole[:-cut])
+            assert [epoch.epoch for epoch in folder.history()][:2] == [1, 2]
