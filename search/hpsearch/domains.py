@@ -15,12 +15,13 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from decimal import Decimal
+from itertools import pairwise
 from typing import Any, TypeVar, cast, overload
 
-from hpsearch.declare import is_declared, source
+from hpsearch.declare import brief, is_declared, plain, source
 from hpsearch.errors import SpaceError
 
-__all__ = ["Between", "Domain", "OneOf", "Repeat", "Tied", "between", "one_of", "repeat", "tied"]
+__all__ = ["Between", "Domain", "OneOf", "Repeat", "Scalar", "Tied", "between", "one_of", "possible", "repeat", "tied"]
 
 T = TypeVar("T")
 
@@ -62,7 +63,7 @@ class OneOf(Domain):
         return (
             not self.named
             and len(numbers) == len(self.labels) > 1
-            and all(low < high for low, high in zip(numbers, numbers[1:], strict=False))
+            and all(low < high for low, high in pairwise(numbers))
         )
 
     def chosen(self, label: object) -> Any:
@@ -119,35 +120,50 @@ class Between(Domain):
     def snapped(self, value: float) -> float:
         """The nearest value of the domain, free of the noise of binary fractions (0.3, not 0.30000000000000004).
 
-        A continuous value keeps four significant digits: more would be noise in a recipe meant to be read.
+        A continuous value keeps four significant digits, or as many more as a narrow range needs: more would be noise
+        in a recipe meant to be read.
 
         Args:
             value: Any number.
         """
+        if self.whole or self.step is not None:
+            step = self.step if self.step is not None else 1
+            steps = min(max(round((value - self.low) / step), 0), int(self.count) - 1)
+            return self._at(steps)
+        if self.low == self.high:
+            return self.low
+        narrow = max(abs(self.low), abs(self.high)) / (self.high - self.low)
+        digits = 4 + max(0, math.floor(math.log10(narrow)))
+        return min(max(float(f"{value:.{digits}g}"), self.low), self.high)
+
+    def _at(self, steps: int) -> float:
+        """The value so many steps above the lowest."""
         if self.whole:
-            step = int(self.step or 1)
-            steps = round((value - self.low) / step)
-            return int(self.low) + step * min(max(steps, 0), int(self.count) - 1)
-        if self.step is not None:
-            steps = min(max(round((value - self.low) / self.step), 0), int(self.count) - 1)
-            return float(Decimal(str(self.low)) + steps * Decimal(str(self.step)))
-        return min(max(float(f"{value:.4g}"), self.low), self.high)
+            return int(self.low) + steps * int(self.step or 1)
+        return float(Decimal(str(self.low)) + steps * Decimal(str(self.step)))
+
+    def written(self, value: float) -> float:
+        """A value of the domain as the domain writes it: 16 for 16.0, 0.0 for 0, 0.3 for 0.30000000000000004.
+
+        Args:
+            value: A value that the domain holds.
+        """
+        return self.snapped(value) if self.whole or self.step is not None else float(value)
 
     def __contains__(self, value: object) -> bool:
-        if not isinstance(value, int | float) or isinstance(value, bool):
+        if not isinstance(value, int | float) or isinstance(value, bool) or not math.isfinite(value):
             return False
-        if not self.low <= value <= self.high or (self.whole and value != int(value)):
-            return False
-        if self.step is None:
-            return True
-        return math.isclose(self.snapped(value), value, rel_tol=1e-9, abs_tol=1e-12)
+        if self.whole or self.step is not None:
+            # What is said with the noise of binary fractions is meant without it, at the bounds too.
+            return abs(self.snapped(value) - value) <= 1e-9 * max(self.step or 1, abs(value))
+        return self.low <= value <= self.high
 
     @property
     def allowed(self) -> str:
         """The values in words."""
-        steps = f" in steps of {self.step:g}" if self.step is not None else ""
+        steps = f" in steps of {self.step}" if self.step is not None else ""
         kind = "a whole number" if self.whole else "a number"
-        return f"{kind} from {self.low:g} to {self.high:g}{steps}"
+        return f"{kind} from {self.low} to {self.high}{steps}"
 
     def source_call(self) -> tuple[str, list[object], dict[str, object]]:
         options: dict[str, object] = {}
@@ -190,6 +206,19 @@ class Tied(Domain):
         return "tied", [self.name, self.domain], {}
 
 
+def possible(value: Any) -> list[Any]:
+    """Everything that may stand where a value stands: the options of a choice, else the value itself.
+
+    Args:
+        value: A value, or a domain.
+    """
+    if isinstance(value, Tied):
+        return possible(value.domain)
+    if isinstance(value, OneOf):
+        return [option for inner in value.options for option in possible(inner)]
+    return [value]
+
+
 @overload
 def one_of(*options: T) -> T: ...
 @overload
@@ -210,38 +239,54 @@ def one_of(*options: Any, **named: Any) -> Any:
     if options and named:
         raise SpaceError("one_of takes either plain options or named ones (small=..., large=...), not both.")
     if named:
-        return OneOf(labels=tuple(named), options=tuple(named.values()), named=True)
+        return _one_of_named(named)
     if not options:
-        raise SpaceError("one_of() needs at least one option.")
-    labels = tuple(_label(value) for value in options)
-    seen: list[tuple[type, object]] = []
-    for label, value in zip(labels, options, strict=True):
-        key = (type(label), label)
-        if key in seen:
-            if _is_plain(value):
-                raise SpaceError(f"one_of has the option {label!r} twice; each option may stand once.")
+        raise SpaceError("one_of() needs at least one option; write one_of(32, 64).")
+    given: tuple[Any, ...] = plain(options)
+    labels = tuple(_label(value) for value in given)
+    for position, (label, value) in enumerate(zip(labels, given, strict=True)):
+        if label in labels[:position]:
+            same = labels[labels.index(label)]
+            if isinstance(same, bool) != isinstance(label, bool):
+                raise SpaceError(f"one_of has {same} and {label}, which Python takes for one value; name the options.")
+            if _is_plain(value) or isinstance(value, tuple):
+                raise SpaceError(f"one_of has the option {brief(value)} twice; each option may stand once.")
             raise SpaceError(f"one_of has two options called {label}; name them: one_of(small=..., large=...).")
-        seen.append(key)
-    return OneOf(labels=labels, options=tuple(tuple(v) if isinstance(v, list) else v for v in options))
+    return OneOf(labels=labels, options=given)
+
+
+def _one_of_named(named: dict[str, Any]) -> OneOf:
+    for name, value in named.items():
+        if not name.isidentifier():
+            raise SpaceError(
+                f"one_of got the name {brief(name)}; allowed: plain words, as in one_of(small=..., large=...)."
+            )
+        if not isinstance(value, tuple | list):
+            _label(plain(value))
+    return OneOf(labels=tuple(named), options=plain(tuple(named.values())), named=True)
 
 
 def _is_plain(value: object) -> bool:
-    return value is None or isinstance(value, bool | int | float | str)
+    return value is None or type(value) in (bool, int, float, str)
 
 
 def _label(value: object) -> Scalar:
+    if isinstance(value, float) and not math.isfinite(value):
+        raise SpaceError(f"one_of got {value!r}; allowed: finite numbers.")
     if _is_plain(value):
         return cast(Scalar, value)
     if isinstance(value, Domain):
         return value.source_call()[0]
     if is_declared(value):
         return type(value).__name__
-    if isinstance(value, tuple | list) and all(_is_plain(part) for part in value):
-        return source(tuple(value))
-    if isinstance(value, tuple | list):
+    if isinstance(value, tuple) and all(_is_plain(part) for part in value):
+        return source(value)
+    if isinstance(value, tuple):
         raise SpaceError("one_of holds a list of objects; name it: one_of(none=(), one=[...]).")
+    if isinstance(value, type):
+        raise SpaceError(f"one_of got the class {value.__name__}; write an object of it, {value.__name__}(...).")
     raise SpaceError(
-        f"one_of got {value!r}; allowed: plain values, objects such as Adam(...), or a user's own frozen dataclass."
+        f"one_of got {brief(value)}; allowed: plain values, objects such as Adam(...), or your own frozen dataclasses."
     )
 
 
@@ -249,27 +294,33 @@ def _label(value: object) -> Scalar:
 def between(low: int, high: int, *, step: int | None = None, log: bool = False) -> int: ...
 @overload
 def between(low: float, high: float, *, step: float | None = None, log: bool = False) -> float: ...
-def between(low: float, high: float, *, step: float | None = None, log: bool = False) -> Any:
+def between(low: float, high: float, *more: Any, step: float | None = None, log: bool = False) -> Any:
     """A number from ``low`` to ``high``, both included; whole when both are written as whole numbers.
 
     Args:
         low: The smallest value.
         high: The largest value.
+        more: Nothing: the step is given by name.
         step: The distance between neighbouring values, such as 16 for filter counts.
         log: Whether equal ratios are equally likely, as for a learning rate from 1e-4 to 1e-1.
 
     Raises:
         SpaceError: Bounds that are no numbers or the wrong way round, or a step that misses ``high``.
     """
-    said = f"between({low!r}, {high!r}" + (f", step={step!r})" if step is not None else ")")
+    if more:
+        raise SpaceError(f"between takes two bounds; a step is given by name, step={brief(more[0])}.")
+    low, high, step = plain(low), plain(high), plain(step)
+    said = f"between({brief(low)}, {brief(high)}" + (f", step={brief(step)})" if step is not None else ")")
     for value in (low, high, step if step is not None else 1):
         if not isinstance(value, int | float) or isinstance(value, bool) or not math.isfinite(value):
-            raise SpaceError(f"{said} got {value!r}; allowed: finite numbers.")
+            raise SpaceError(f"{said} got {brief(value)}; allowed: finite numbers.")
     if low > high:
         raise SpaceError(f"{said} is empty: the smaller number comes first.")
     domain = Between(low=low, high=high, step=step, log=log)
-    if log and (step is not None or low <= 0):
-        raise SpaceError(f"{said} with log=True needs bounds above 0 and no step.")
+    if log and step is not None:
+        raise SpaceError(f"{said} with log=True cannot have a step; drop one of the two, or list the values in one_of.")
+    if log and low <= 0:
+        raise SpaceError(f"{said} with log=True needs bounds above 0.")
     if not domain.whole:
         domain = Between(low=float(low), high=float(high), step=step, log=log)
     if step is not None:
@@ -286,7 +337,7 @@ def _check_step(domain: Between, said: str) -> None:
     low, high = Decimal(str(domain.low)), Decimal(str(domain.high))
     reached = low + (int(domain.count) - 1) * Decimal(str(step))
     if reached != high:
-        raise SpaceError(f"{said} never reaches {domain.high:g}; the last value is {reached}, so write that.")
+        raise SpaceError(f"{said} never reaches {domain.high}; the last value is {reached}, so write that.")
 
 
 def repeat(element: T, count: int) -> tuple[T, ...]:
@@ -299,15 +350,17 @@ def repeat(element: T, count: int) -> tuple[T, ...]:
     Raises:
         SpaceError: A count that is not a whole number of 0 or more, or a domain of such.
     """
+    count = plain(count)
     counts = _possible_counts(count)
     if not counts or any(not isinstance(n, int) or isinstance(n, bool) or n < 0 for n in counts):
         raise SpaceError(
-            f"repeat got the count {source(count)}; allowed: a whole number of 0 or more, between(1, 4) or one_of(1, 2)."
+            f"repeat got the count {brief(count)}; allowed: a whole number of 0 or more, between(1, 4) or one_of(1, 2)."
         )
-    return cast("tuple[T, ...]", Repeat(element=element, count=count))
+    return cast("tuple[T, ...]", Repeat(element=plain(element), count=count))
 
 
 def _possible_counts(count: object) -> list[object]:
+    """The lengths that a repeat may have; of a range its ends."""
     if isinstance(count, Tied):
         return _possible_counts(count.domain)
     if isinstance(count, Between):
@@ -328,7 +381,8 @@ def tied(name: str, domain: T) -> T:
         SpaceError: A name that is not a plain word, or a value without a domain.
     """
     if not isinstance(name, str) or not name.isidentifier():
-        raise SpaceError(f"tied got the name {name!r}; allowed: a plain word, such as tied('width', between(16, 64)).")
+        example = 'tied("width", between(16, 64))'
+        raise SpaceError(f"tied got the name {brief(name)}; allowed: a plain word, such as {example}.")
     if not isinstance(domain, Domain):
-        raise SpaceError(f"tied({name!r}, {source(domain)}) has nothing to choose; write the value itself.")
+        raise SpaceError(f"tied({brief(name)}, {brief(domain)}) has nothing to choose; write the value itself.")
     return cast(T, Tied(name=name, domain=domain))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from hpsearch.declare import Declared, Flag, Maybe, Number, Whole, declared, option
@@ -89,6 +90,9 @@ class SGD(Declared):
         if self.nesterov and not self.momentum:
             return "nesterov", "got True without momentum; set momentum=0.9 or drop nesterov."
         return None
+
+    def canonical(self) -> SGD:
+        return replace(self, weight_decay=self.weight_decay or None)
 
     def build(self) -> Any:
         """The Keras optimizer."""

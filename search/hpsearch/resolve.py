@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from hpsearch.addresses import Parameter, inside, leaf
-from hpsearch.declare import Declared, is_declared, source, walk_fields
+from hpsearch.addresses import Parameter, dimensions, inside, leaf, size
+from hpsearch.declare import Declared, brief, is_declared, source, walk_fields
 from hpsearch.domains import Between, Domain, OneOf, Repeat, Scalar, Tied
 from hpsearch.errors import SpaceError, join_address
 from hpsearch.recipe import HyperModel
@@ -28,6 +29,9 @@ def resolve(tree: T, suggest: Suggest, address: str = "") -> T:
         tree: A recipe, or a part of one, with domains.
         suggest: Makes the choices, in the order of the fields.
         address: Where the tree stands.
+
+    Raises:
+        SpaceError: A user's own dataclass refuses what was chosen for it.
     """
     return _Resolver(suggest).value(tree, address)  # type: ignore[no-any-return]  # same class, domains filled in
 
@@ -52,10 +56,17 @@ class _Resolver:
             return tuple(self.value(tree.element, f"{address}[{index}]") for index in range(count))
         if isinstance(tree, tuple | list):
             return tuple(self.value(part, f"{address}[{index}]") for index, part in enumerate(tree))
-        if is_declared(tree):
-            parts = {name: self.value(part, join_address(address, name)) for name, part, _ in walk_fields(tree)}
+        return self._object(tree, address) if has_domains(tree) else tree
+
+    def _object(self, tree: Any, address: str) -> Any:
+        parts = {name: self.value(part, join_address(address, name)) for name, part, _ in walk_fields(tree)}
+        try:
             return dataclasses.replace(tree, **parts)
-        return tree
+        except Exception as error:
+            if isinstance(tree, Declared):
+                raise
+            problem = f"{type(tree).__name__} refuses its options: {type(error).__name__}: {error}"
+            raise SpaceError(problem, address) from error
 
 
 def from_answers(answers: Mapping[str, Scalar]) -> Suggest:
@@ -74,10 +85,11 @@ def from_answers(answers: Mapping[str, Scalar]) -> Suggest:
         answer = answers[parameter.name]
         domain = parameter.domain
         if isinstance(domain, Between):
-            if answer not in domain:
-                raise SpaceError(f"got {source(answer)}; allowed: {domain.allowed}.", parameter.name)
-        elif not any(type(label) is type(answer) and label == answer for label in domain.labels):
-            raise SpaceError(f"got {source(answer)}; allowed: {_listed(domain.labels)}.", parameter.name)
+            if not isinstance(answer, int | float) or answer not in domain:
+                raise SpaceError(f"got {brief(answer)}; allowed: {domain.allowed}.", parameter.name)
+            return domain.written(answer)
+        if not any(type(label) is type(answer) and label == answer for label in domain.labels):
+            raise SpaceError(f"got {brief(answer)}; allowed: {_listed(domain.labels)}.", parameter.name)
         return answer
 
     return suggest
@@ -100,6 +112,9 @@ def has_domains(tree: Any) -> bool:
 def answers_of(tree: Any, recipe: Any, address: str = "") -> Answers:
     """The answers with which a space gives a recipe.
 
+    Where options overlap, the first that gives the recipe is answered. What a ``HyperModel`` of the recipe says is
+    answered under the names that its ``build`` asks by, which a resolution does not ask for.
+
     Args:
         tree: The recipe with domains.
         recipe: A recipe without any, in any spelling.
@@ -108,96 +123,175 @@ def answers_of(tree: Any, recipe: Any, address: str = "") -> Answers:
     Raises:
         SpaceError: The recipe is not a point of the space; the address and the sentence say where it leaves it.
     """
-    answers: Answers = {}
-    _Matcher(answers, {}).match(tree, recipe, address)
-    return answers
+    matcher = _Matcher()
+    for way in matcher.ways(tree, recipe, address, _Way({}, {})):
+        return way.answers
+    raise matcher.failure or SpaceError("is not a point of the space.", address)
+
+
+@dataclass(frozen=True)
+class _Way:
+    """Answers that give what was compared so far.
+
+    Args:
+        answers: The answers.
+        tied: The value of each tied choice met, and the answers that give it.
+    """
+
+    answers: Answers
+    tied: dict[str, tuple[Any, Answers]]
+
+    def and_answer(self, address: str, answer: Scalar) -> _Way:
+        return _Way({**self.answers, address: answer}, self.tied)
 
 
 class _Matcher:
-    def __init__(self, answers: Answers, tied: dict[str, Any]) -> None:
-        self.answers = answers
-        self.tied = tied
+    """Compares a tree with a value; every way in which they agree is yielded, so that a later part may prefer another.
 
-    def match(self, tree: Any, value: Any, address: str) -> None:
+    Only what is tied links one part to another: of several ways with the same tied answers the first is enough. The
+    first disagreement is kept as what to say when there is no way at all.
+    """
+
+    def __init__(self) -> None:
+        self.failure: SpaceError | None = None
+
+    def ways(self, tree: Any, value: Any, address: str, way: _Way) -> Iterator[_Way]:
         if isinstance(tree, Tied):
-            self._match_tied(tree, value, address)
-        elif isinstance(tree, OneOf):
-            self._match_one_of(tree, value, address)
-        elif isinstance(tree, Between):
-            if value not in tree:
-                raise SpaceError(f"got {source(value)}; the space allows {tree.allowed}.", address)
-            self.answers[address] = value
-        elif isinstance(tree, Repeat):
-            self._match_repeat(tree, value, address)
-        elif isinstance(tree, tuple | list):
-            self._match_list(tuple(tree), _as_tuple(value), address)
-        elif isinstance(tree, HyperModel):
-            self._match_hypermodel(tree, value, address)
-        elif is_declared(tree):
-            self._match_declared(tree, value, address)
-        elif not _same(tree, value):
-            raise SpaceError(f"got {source(value)}; the space fixes it at {source(tree)}.", address)
+            return self._tied(tree, value, address, way)
+        if isinstance(tree, OneOf):
+            return self._one_of(tree, value, address, way)
+        if isinstance(tree, Between):
+            return self._between(tree, value, address, way)
+        if isinstance(tree, Repeat):
+            return self._repeat(tree, value, address, way)
+        if isinstance(tree, tuple | list):
+            return self._list(tuple(tree), value, address, way)
+        if isinstance(tree, HyperModel):
+            return self._hypermodel(tree, value, address, way)
+        if is_declared(tree):
+            return self._declared(tree, value, address, way)
+        return self._fixed(tree, value, address, way)
 
-    def _match_tied(self, tree: Tied, value: Any, address: str) -> None:
-        if tree.name not in self.tied:
-            self.tied[tree.name] = value
-            self.match(tree.domain, value, f"tied.{tree.name}")
-        elif self.tied[tree.name] != value:
-            first = source(self.tied[tree.name])
-            raise SpaceError(f"got {source(value)}; it is tied to {tree.name!r}, which is {first} elsewhere.", address)
+    def _refuse(self, problem: str, address: str) -> None:
+        if self.failure is None:
+            self.failure = SpaceError(problem, address)
 
-    def _match_one_of(self, tree: OneOf, value: Any, address: str) -> None:
-        failures: list[SpaceError] = []
+    def _set_aside(self) -> SpaceError | None:
+        """The failure kept so far, which makes room for another."""
+        failure, self.failure = self.failure, None
+        return failure
+
+    def _fixed(self, tree: Any, value: Any, address: str, way: _Way) -> Iterator[_Way]:
+        if _same(tree, value):
+            yield way
+        else:
+            self._refuse(f"got {brief(value)}; the space fixes it at {brief(tree)}.", address)
+
+    def _between(self, tree: Between, value: Any, address: str, way: _Way) -> Iterator[_Way]:
+        if value in tree:
+            yield way.and_answer(address, tree.written(value))
+        else:
+            self._refuse(f"got {brief(value)}; the space allows {tree.allowed}.", address)
+
+    def _tied(self, tree: Tied, value: Any, address: str, way: _Way) -> Iterator[_Way]:
+        known = way.tied.get(tree.name)
+        for found in self.ways(tree.domain, value, f"tied.{tree.name}", _Way({}, way.tied)):
+            if known is None:
+                yield _Way({**way.answers, **found.answers}, {**found.tied, tree.name: (value, found.answers)})
+            elif known[1] == found.answers:
+                yield way
+            else:
+                elsewhere = f"it is tied to {brief(tree.name)}, which is {brief(known[0])} elsewhere."
+                self._refuse(f"got {brief(value)}; {elsewhere}", address)
+
+    def _one_of(self, tree: OneOf, value: Any, address: str, way: _Way) -> Iterator[_Way]:
+        before = self._set_aside()
+        near: list[SpaceError] = []
+        matched: list[dict[str, tuple[Any, Answers]]] = []
         for label, option in tree.items():
-            trial = _Matcher({address: label}, dict(self.tied))
-            try:
-                trial.match(option, value, inside(tree, label, address))
-            except SpaceError as failure:
-                if type(option) is type(value) and is_declared(option):
-                    failures.append(failure)
-                continue
-            self.answers.update(trial.answers)
-            self.tied.update(trial.tied)
+            for found in self.ways(option, value, inside(tree, label, address), way.and_answer(address, label)):
+                if found.tied in matched:
+                    continue
+                matched.append(found.tied)
+                # What fails while this way is followed fails elsewhere, and is kept.
+                self.failure = before
+                yield found
+                before = self._set_aside()
+            failure = self._set_aside()
+            if failure is not None and type(option) is type(value) and is_declared(option):
+                near.append(failure)
+        self.failure = before
+        if near and not matched:
+            deepest = max(near, key=lambda failure: len(failure.address))
+            self._refuse(deepest.problem, deepest.address)
+        elif not matched:
+            self._refuse(f"got {_short(value)}; the space allows {_listed(tree.labels)}.", address)
+
+    def _repeat(self, tree: Repeat, value: Any, address: str, way: _Way) -> Iterator[_Way]:
+        values = self._elements(value, address)
+        if values is None:
             return
-        if failures:
-            raise max(failures, key=lambda failure: len(failure.address))
-        raise SpaceError(f"got {_short(value)}; the space allows {_listed(tree.labels)}.", address)
+        if not isinstance(tree.count, Domain) and tree.count != len(values):
+            self._refuse(f"has {len(values)} elements; the space fixes it at {tree.count}.", address)
+            return
+        before = self._set_aside()
+        counted = list(self.ways(tree.count, len(values), address, way))
+        reason, self.failure = self.failure, before
+        if not counted and reason is not None:
+            self._refuse(f"has {len(values)} elements: {reason.problem}", address)
+        parts = [(tree.element, part, f"{address}[{index}]") for index, part in enumerate(values)]
+        for start in counted:
+            yield from self._all(parts, start)
 
-    def _match_repeat(self, tree: Repeat, value: Any, address: str) -> None:
-        values = _as_tuple(value)
-        if isinstance(tree.count, Domain):
-            try:
-                self.match(tree.count, len(values), address)
-            except SpaceError as failure:
-                raise SpaceError(f"has {len(values)} elements: {failure.problem}", address) from None
-        elif tree.count != len(values):
-            raise SpaceError(f"has {len(values)} elements; the space fixes it at {tree.count}.", address)
-        for index, part in enumerate(values):
-            self.match(tree.element, part, f"{address}[{index}]")
-
-    def _match_list(self, trees: tuple[Any, ...], values: tuple[Any, ...], address: str) -> None:
+    def _list(self, trees: tuple[Any, ...], value: Any, address: str, way: _Way) -> Iterator[_Way]:
+        values = self._elements(value, address)
+        if values is None:
+            return
         if len(trees) != len(values):
-            raise SpaceError(f"has {len(values)} elements; the space fixes it at {len(trees)}.", address)
-        for index, (tree, value) in enumerate(zip(trees, values, strict=True)):
-            self.match(tree, value, f"{address}[{index}]")
+            self._refuse(f"has {len(values)} elements; the space fixes it at {len(trees)}.", address)
+            return
+        pairs = enumerate(zip(trees, values, strict=True))
+        yield from self._all([(tree, value, f"{address}[{index}]") for index, (tree, value) in pairs], way)
 
-    def _match_hypermodel(self, tree: HyperModel, value: Any, address: str) -> None:
-        if not isinstance(value, HyperModel) or value.build != tree.build:
-            raise SpaceError(f"got {_short(value)}; the space builds with {_short(tree)}.", address)
-        for name, chosen in (value.values or {}).items():
-            self.answers[join_address(address, name)] = chosen
+    def _elements(self, value: Any, address: str) -> tuple[Any, ...] | None:
+        if isinstance(value, tuple | list):
+            return tuple(value)
+        self._refuse(f"got {_short(value)}; the space has a list here.", address)
+        return None
 
-    def _match_declared(self, tree: Any, value: Any, address: str) -> None:
+    def _hypermodel(self, tree: HyperModel, value: Any, address: str, way: _Way) -> Iterator[_Way]:
+        # Objects that are made by the same call build the same.
+        if not isinstance(value, HyperModel) or source(HyperModel(value.build)) != source(HyperModel(tree.build)):
+            self._refuse(f"got {_short(value)}; the space builds with {_short(tree)}.", address)
+            return
+        given = {join_address(address, name): chosen for name, chosen in (value.values or {}).items()}
+        fields = [
+            (part, getattr(value, name), join_address(address, name))
+            for name, part, _ in walk_fields(tree)
+            if name not in ("build", "values")
+        ]
+        yield from self._all(fields, _Way({**way.answers, **given}, way.tied))
+
+    def _declared(self, tree: Any, value: Any, address: str, way: _Way) -> Iterator[_Way]:
         if type(value) is not type(tree):
-            raise SpaceError(f"got {_short(value)}; the space allows {type(tree).__name__}.", address)
-        if isinstance(value, Declared):
-            value = value.respelled(tree)
-        for name, part, _ in walk_fields(tree):
-            self.match(part, getattr(value, name), join_address(address, name))
+            self._refuse(f"got {_short(value)}; the space allows {type(tree).__name__}.", address)
+            return
+        matched: list[dict[str, tuple[Any, Answers]]] = []
+        for like, said in value.respelled(tree) if isinstance(value, Declared) else [(tree, value)]:
+            parts = [(part, getattr(said, name), join_address(address, name)) for name, part, _ in walk_fields(like)]
+            for found in self._all(parts, way):
+                if found.tied not in matched:
+                    matched.append(found.tied)
+                    yield found
 
-
-def _as_tuple(value: Any) -> tuple[Any, ...]:
-    return tuple(value) if isinstance(value, tuple | list) else (value,)
+    def _all(self, parts: list[tuple[Any, Any, str]], way: _Way) -> Iterator[_Way]:
+        """The ways in which all of some parts agree: tree, value and address of each."""
+        if not parts:
+            yield way
+            return
+        tree, value, address = parts[0]
+        for found in self.ways(tree, value, address, way):
+            yield from self._all(parts[1:], found)
 
 
 def _same(left: Any, right: Any) -> bool:
@@ -210,64 +304,4 @@ def _same(left: Any, right: Any) -> bool:
 
 def _short(value: Any) -> str:
     """A value in a few words: objects by their class."""
-    return type(value).__name__ if is_declared(value) else source(value)
-
-
-def dimensions(tree: Any) -> int:
-    """How many choices there are at the most, each element of the longest repeat counted."""
-    return _dimensions(tree, set())
-
-
-def _dimensions(tree: Any, tied: set[str]) -> int:
-    if isinstance(tree, Tied):
-        if tree.name in tied:
-            return 0
-        tied.add(tree.name)
-        return _dimensions(tree.domain, tied)
-    if isinstance(tree, Between):
-        return 1
-    if isinstance(tree, OneOf):
-        return 1 + sum(_dimensions(option, tied) for option in tree.options)
-    if isinstance(tree, Repeat):
-        counts = _counts(tree.count)
-        return _dimensions(tree.count, tied) + sum(_dimensions(tree.element, tied) for _ in range(max(counts)))
-    if isinstance(tree, tuple | list):
-        return sum(_dimensions(part, tied) for part in tree)
-    if is_declared(tree):
-        return sum(_dimensions(part, tied) for _, part, _ in walk_fields(tree))
-    return 0
-
-
-def size(tree: Any) -> float:
-    """How many different sets of answers there are; infinite with a continuous range."""
-    return _size(tree, set())
-
-
-def _size(tree: Any, tied: set[str]) -> float:
-    if isinstance(tree, Tied):
-        if tree.name in tied:
-            return 1
-        tied.add(tree.name)
-        return _size(tree.domain, tied)
-    if isinstance(tree, Between):
-        return tree.count
-    if isinstance(tree, OneOf):
-        return sum(_size(option, tied) for option in tree.options)
-    if isinstance(tree, Repeat):
-        return sum(_size(tree.element, tied) ** count for count in _counts(tree.count))
-    if isinstance(tree, tuple | list):
-        return math.prod(_size(part, tied) for part in tree)
-    if is_declared(tree):
-        return math.prod(_size(part, tied) for _, part, _ in walk_fields(tree))
-    return 1
-
-
-def _counts(count: Any) -> list[int]:
-    """Every length a repeat may have."""
-    if isinstance(count, Tied):
-        return _counts(count.domain)
-    if isinstance(count, Between):
-        return list(range(int(count.low), int(count.high) + 1, int(count.step or 1)))
-    if isinstance(count, OneOf):
-        return [int(option) for option in count.options]
-    return [int(count)]
+    return type(value).__name__ if is_declared(value) else brief(value)

@@ -8,10 +8,11 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from hpsearch.check import check
-from hpsearch.data import Data, named
-from hpsearch.declare import Declared, Instance, Maybe, Text, Whole, declared, option, source
+from hpsearch.data import Data, check_declaration, named, with_classes
+from hpsearch.declare import Declared, Instance, Maybe, Rule, Text, Whole, declared, option, source
+from hpsearch.domains import possible
 from hpsearch.errors import SpaceError, join_address
-from hpsearch.recipe import HyperModel, Model, Recipe, _code_of
+from hpsearch.recipe import HyperModel, Model, Recipe, code_of
 from hpsearch.resolve import Answers, answers_of, has_domains
 
 __all__ = ["AtMost", "Objective", "Space", "at_most"]
@@ -75,6 +76,19 @@ class Objective:
         return left > right if self.maximize else left < right
 
 
+_DATA = Instance((Data, str), "the name of a data set, ImageFolder(...) or Arrays(...)")
+_RECIPE = Instance((Recipe,), "Recipe(...)")
+_BASELINES = Maybe(Instance((dict,), 'recipes by name, such as {"by_hand": Recipe(...)}'))
+_CONSTRAINTS = Maybe(Instance((AtMost,), "at_most(parameters=...)"))
+
+
+def _check_plain(value: Any, rule: Rule, name: str) -> None:
+    """What belongs to the whole study is not searched."""
+    if has_domains(value):
+        raise SpaceError(f"got {source(value)}; it holds for the whole study, so write one plain value.", name)
+    check(value, rule, name)
+
+
 @declared
 class Space(Declared):
     """A space file's one object; it is checked when it is made.
@@ -91,21 +105,21 @@ class Space(Declared):
         SpaceError: Something is not allowed; the sentence says where, what it got and what is allowed.
     """
 
-    data: Data | str = option(Instance((Data, str), "the name of a data set, ImageFolder(...) or Arrays(...)"))
-    search: Recipe = option(Instance((Recipe,), "Recipe(...)"))
-    baselines: Mapping[str, Recipe] | None = option(
-        Maybe(Instance((dict,), "a dict of recipes by name")), default=None
-    )
+    data: Data | str = option(_DATA)
+    search: Recipe = option(_RECIPE)
+    baselines: Mapping[str, Recipe] | None = option(_BASELINES, default=None)
     objective: str = option(Text(), default="max val_accuracy")
-    constraints: AtMost | None = option(Maybe(Instance((AtMost,), "at_most(parameters=...)")), default=None)
+    constraints: AtMost | None = option(_CONSTRAINTS, default=None)
 
     def __post_init__(self) -> None:
-        for name, rule in (("data", _DATA), ("search", _RECIPE), ("constraints", _CONSTRAINTS)):
-            check(getattr(self, name), rule, "" if name == "search" else name)
-        object.__setattr__(self, "data", named(self.data) if isinstance(self.data, str) else self.data)
-        check(self.data, _DATA, "data")
+        for name, rule in (("data", _DATA), ("baselines", _BASELINES), ("constraints", _CONSTRAINTS)):
+            _check_plain(getattr(self, name), rule, name)
+        check(self.search, _RECIPE, "" if type(self.search) is Recipe else "search")
+        data = named(self.data) if isinstance(self.data, str) else self.data
+        check_declaration(data)
+        object.__setattr__(self, "data", with_classes(data))
         Objective.parse(self.objective)
-        self._check_head(self.search, "")
+        self._check_heads(self.search, "")
         for name, recipe in (self.baselines or {}).items():
             self._check_baseline(name, recipe)
 
@@ -116,15 +130,17 @@ class Space(Declared):
         check(recipe, _RECIPE, address)
         if has_domains(recipe):
             raise SpaceError("holds a domain; a baseline is one network, so write plain values.", address)
-        self._check_head(recipe, address)
+        self._check_heads(recipe, address)
         try:
             answers_of(self.search, recipe)
         except SpaceError as error:
-            raise SpaceError(f"{error.problem} A baseline must be a point of the space.", join_address(address, error.address)) from None
+            where = join_address(address, error.address)
+            raise SpaceError(f"{error.problem} A baseline must be a point of the space.", where) from None
 
-    def _check_head(self, recipe: Recipe, address: str) -> None:
-        model = recipe.model
-        if isinstance(model, Model) and model.head == "sigmoid" and len(self.declaration.class_names) != 2:
+    def _check_heads(self, recipe: Recipe, address: str) -> None:
+        """A sigmoid head has one unit, which can tell two classes apart and no more."""
+        models = [model for model in possible(recipe.model) if isinstance(model, Model)]
+        if any("sigmoid" in possible(model.head) for model in models) and len(self.declaration.class_names) != 2:
             raise SpaceError(
                 f'got "sigmoid" for {len(self.declaration.class_names)} classes; write "softmax".',
                 join_address(address, "model.head"),
@@ -153,17 +169,13 @@ class Space(Declared):
             "objective": self.objective,
             "constraints": self.constraints,
         }
-        return "\n".join(f"{name} = {source(value, len(name) + 3)}" for name, value in said.items()) + "\n"
+        return "\n".join(f"{name} = {source(value, before=len(name) + 3)}" for name, value in said.items()) + "\n"
 
     @property
     def fingerprint(self) -> str:
         """Sixteen hexadecimal digits of what is searched; comments and baselines do not count."""
         text = self.text
-        if isinstance(self.search.model, HyperModel):
-            text += _code_of(self.search.model.build)
+        for model in possible(self.search.model):
+            if isinstance(model, HyperModel):
+                text += code_of(model.build)
         return hashlib.sha256(text.encode()).hexdigest()[:16]
-
-
-_DATA = Instance((Data, str), "the name of a data set, ImageFolder(...) or Arrays(...)")
-_RECIPE = Instance((Recipe,), "Recipe(...)")
-_CONSTRAINTS = Maybe(Instance((AtMost,), "at_most(parameters=...)"))

@@ -35,7 +35,7 @@ class Augment(Declared):
     @property
     def active(self) -> bool:
         """Whether anything is changed at all."""
-        return any(getattr(self, field.name) for field in fields(self))  # type: ignore[arg-type]  # declared makes a dataclass
+        return any(getattr(self, field.name) for field in fields(self))
 
     def build(self, white: float, seed: int) -> list[Any]:
         """The Keras layers, in the order in which they are applied.

@@ -5,6 +5,7 @@ Each takes raw pixels from 0 to 255 and does its own preprocessing inside the mo
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import replace
 from typing import Any, ClassVar
 
@@ -20,6 +21,7 @@ __all__ = [
     "MobileNetV3Large",
     "MobileNetV3Small",
     "ResNet50",
+    "located",
 ]
 
 _WEIGHTS = Either(Choice("imagenet", None), Text("the path of a .h5 file"))
@@ -32,8 +34,10 @@ class Backbone(Declared):
     Args:
         weights: ``"imagenet"``, the path of a weights file, or None for random weights.
         input_size: Side in pixels to which images are resized first; None takes them as they are.
-        frozen: Whether the backbone keeps its weights. Its batch normalisation then uses the stored statistics.
-        unfreeze_last: How many of a frozen backbone's last layers learn all the same.
+        frozen: Whether the backbone keeps its weights. Its dropout is then off, and its batch normalisation uses the
+            stored statistics.
+        unfreeze_last: How many of a frozen backbone's last layers learn all the same; batch normalisation among them
+            stays as it is.
     """
 
     pixels: ClassVar[str] = "0..255"
@@ -48,7 +52,8 @@ class Backbone(Declared):
         if not self.frozen and self.unfreeze_last:
             return "unfreeze_last", "got layers to unfreeze although frozen=False unfreezes all; drop one of the two."
         if self.frozen and self.weights is None and not self.unfreeze_last:
-            return "weights", "got None for a frozen backbone, which would stay random; write frozen=False or weights='imagenet'."
+            problem = "got None for a frozen backbone, which would stay random"
+            return "weights", f'{problem}; write frozen=False or weights="imagenet".'
         return None
 
     def weights_file(self, size: int) -> str:
@@ -96,12 +101,14 @@ class Backbone(Declared):
             raise ModelError(f"{type(self).__name__} takes grey or colour images and gets {channels} channels.")
         backbone = self._loaded((height, width, 3))
         self._freeze(backbone)
-        # A frozen backbone runs in inference mode throughout: fine-tuned layers keep the stored batch statistics.
         return backbone(self.preprocessed(x), training=False if self.frozen else None)
 
     def _loaded(self, input_shape: tuple[int, int, int]) -> Any:
         try:
-            return self.application(include_top=False, weights=self.weights, input_shape=input_shape)
+            with warnings.catch_warnings():
+                # MobileNetV2 tells at every size but five that its weights were trained at another.
+                warnings.simplefilter("ignore", UserWarning)
+                return self.application(include_top=False, weights=self.weights, input_shape=input_shape)
         except Exception as error:
             if self.weights is None:
                 raise ModelError(f"Keras cannot build {type(self).__name__} for {input_shape}: {error}") from error
@@ -117,13 +124,22 @@ class Backbone(Declared):
         )
 
     def _freeze(self, backbone: Any) -> None:
+        """Freeze what is to be frozen, and keep all of it in inference mode.
+
+        Keras passes ``training=True`` on to a nested model even where it was called with ``training=False``, so each
+        layer that behaves otherwise while training has to be told itself.
+        """
+        from keras import layers
+
         if not self.frozen:
             return
-        if not self.unfreeze_last:
+        learning = backbone.layers[-self.unfreeze_last :] if self.unfreeze_last else []
+        for layer in backbone.layers:
+            layer.trainable = layer in learning and not isinstance(layer, layers.BatchNormalization)
+            if isinstance(layer, layers.Dropout):
+                layer.rate = 0.0
+        if not learning:
             backbone.trainable = False
-            return
-        for layer in backbone.layers[: -self.unfreeze_last]:
-            layer.trainable = False
 
 
 def _centred_bgr(x: Any) -> Any:

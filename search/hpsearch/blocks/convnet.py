@@ -5,12 +5,13 @@ A setting that holds for the whole network is said once on [`ConvNet`]; a [`Stag
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import fields, replace
-from enum import Enum
+from itertools import islice, product
 from typing import Any, ClassVar
 
 from hpsearch.blocks.resize import INPUT_SIZE, resized
+from hpsearch.blocks.stage import BATCHNORM_MOMENTUM, INHERIT, PAD, PLACEMENT, RATE, SETTINGS, Stage, one_stage, singles
 from hpsearch.blocks.weights import (
     ACTIVATION,
     CONSTRAINT,
@@ -20,18 +21,14 @@ from hpsearch.blocks.weights import (
     L2,
     PENALTY,
     MaxNorm,
-    built,
 )
 from hpsearch.declare import (
     Choice,
     Declared,
-    Either,
     Flag,
     Instance,
     Many,
     Maybe,
-    Number,
-    Rule,
     Whole,
     declared,
     is_declared,
@@ -43,145 +40,7 @@ from hpsearch.errors import ModelError
 __all__ = ["ConvNet", "Stage"]
 
 
-class _Inherit(Enum):
-    """The default of a stage's settings: what the network says."""
-
-    INHERIT = "inherit"
-
-
-INHERIT: Any = _Inherit.INHERIT
-
-_PLACEMENT = Choice(None, "before_activation", "after_activation", "once_per_stage")
-_PAD = Choice("same", "valid")
-_RATE = Number(at_least=0, below=1)
-
-
-def _setting(rule: Rule) -> Any:
-    """An option of a stage that the network answers when the stage does not."""
-    return option(Either(rule, Instance((_Inherit,), "left out, to do as the ConvNet does")), default=INHERIT)
-
-
-@declared
-class Stage(Declared):
-    """Convolutions at one resolution, then a pool, then dropout.
-
-    The length of ``filters`` is the number of convolutions: ``filters=(32, 64)`` are two, ``filters=32`` is one, and
-    ``filters=32, convs=3`` are three of one width. Every other option is the network's unless it is said here; see
-    ``ConvNet`` for what each means.
-
-    Args:
-        filters: Output channels of each convolution.
-        convs: How many convolutions of that one width; only beside a plain number of filters.
-    """
-
-    filters: int | Sequence[int] = option(Either(Whole(1), Many(Whole(1), at_least=1)))
-    convs: int | None = option(Maybe(Whole(1)), default=None)
-    kernel_size: int = _setting(Whole(1))
-    strides: int = _setting(Whole(1))
-    padding: str = _setting(_PAD)
-    activation: str = _setting(ACTIVATION)
-    initializer: str = _setting(INITIALIZER)
-    use_bias: bool = _setting(Flag())
-    batchnorm: str | None = _setting(_PLACEMENT)
-    batchnorm_momentum: float = _setting(_RATE)
-    pool: str | None = _setting(Choice(None, "max", "average"))
-    pool_size: int = _setting(Whole(1))
-    pool_stride: int | None = _setting(Maybe(Whole(1)))
-    pool_padding: str = _setting(_PAD)
-    dropout: float = _setting(_RATE)
-    kernel_constraint: MaxNorm | None = _setting(CONSTRAINT)
-    kernel_regularizer: L1 | L2 | L1L2 | None = _setting(PENALTY)
-
-    @property
-    def widths(self) -> tuple[int, ...]:
-        """Output channels, convolution by convolution."""
-        if isinstance(self.filters, int):
-            return (self.filters,) * (self.convs or 1)
-        return tuple(self.filters)
-
-    def conflict(self) -> tuple[str, str] | None:
-        if self.convs is not None and not isinstance(self.filters, int):
-            return "convs", "got a number of convolutions beside a list of filters, whose length says it already; drop one."
-        return None
-
-    def canonical(self) -> Stage:
-        return replace(self, filters=self.widths, convs=None)
-
-    def respelled(self, like: object) -> Stage:
-        widths = self.widths
-        if getattr(like, "convs", None) is not None and len(set(widths)) == 1:
-            return replace(self, filters=widths[0], convs=len(widths))
-        return replace(self, filters=widths[0] if len(widths) == 1 else widths, convs=None)
-
-    def output_shape(self, shape: tuple[int, int, int]) -> tuple[int, int, int]:
-        """Height, width and channels after this stage, whose settings are all said.
-
-        Args:
-            shape: Height, width and channels before it.
-
-        Raises:
-            ModelError: A kernel or pool is larger than what is left of the image.
-        """
-        height, width, _ = shape
-        for number in range(len(self.widths)):
-            stride = self.strides if number == 0 else 1
-            height, width = self._window("kernel_size", height, width, self.kernel_size, stride, self.padding)
-        if self.pool:
-            stride = self.pool_stride or self.pool_size
-            height, width = self._window("pool_size", height, width, self.pool_size, stride, self.pool_padding)
-        return height, width, self.widths[-1]
-
-    def _window(self, what: str, height: int, width: int, size: int, stride: int, padding: str) -> tuple[int, int]:
-        if padding == "same":
-            return -(-height // stride), -(-width // stride)
-        if min(height, width) < size:
-            raise ModelError(
-                f"a window of {size}x{size} does not fit into the {height}x{width} pixels that are left here; "
-                "use fewer stages, pool=None, a smaller window, or padding 'same'.",
-                what,
-            )
-        return (height - size) // stride + 1, (width - size) // stride + 1
-
-    def __call__(self, x: Any, name: str = "stage") -> Any:
-        """Apply the stage, whose settings are all said.
-
-        Args:
-            x: A symbolic tensor of shape (batch, height, width, channels), float.
-            name: What the names of its layers begin with.
-
-        Returns:
-            A symbolic tensor of the same rank, float.
-        """
-        from keras import layers
-
-        early = self.batchnorm == "before_activation"
-        for number, width in enumerate(self.widths, start=1):
-            conv = f"{name}_conv{number}"
-            x = layers.Conv2D(
-                width,
-                self.kernel_size,
-                strides=self.strides if number == 1 else 1,
-                padding=self.padding,
-                activation="linear" if early else self.activation,
-                kernel_initializer=self.initializer,
-                use_bias=self.use_bias,
-                kernel_constraint=built(self.kernel_constraint),
-                kernel_regularizer=built(self.kernel_regularizer),
-                name=conv,
-            )(x)
-            if self.batchnorm and (self.batchnorm != "once_per_stage" or number == len(self.widths)):
-                x = layers.BatchNormalization(momentum=self.batchnorm_momentum, name=f"{conv}_batchnorm")(x)
-            if early and self.activation != "linear":
-                x = layers.Activation(self.activation, name=f"{conv}_{self.activation}")(x)
-        if self.pool:
-            pool = layers.MaxPooling2D if self.pool == "max" else layers.AveragePooling2D
-            x = pool(self.pool_size, strides=self.pool_stride, padding=self.pool_padding, name=f"{name}_pool")(x)
-        if self.dropout:
-            x = layers.Dropout(self.dropout, name=f"{name}_dropout")(x)
-        return x
-
-
-SETTINGS = tuple(field.name for field in fields(Stage) if field.name not in ("filters", "convs"))  # type: ignore[arg-type]  # declared makes a dataclass
+_MOST_SPELLINGS = 256  # settings left open on the network and on stages at once multiply
 
 
 def _is_block(value: object) -> bool:
@@ -216,23 +75,21 @@ class ConvNet(Declared):
 
     pixels: ClassVar[str] = "0..1"
 
-    stages: Sequence[Any] = option(
-        Many(Instance((Stage,), "Stage(...) or a block of your own", _is_block), at_least=1)
-    )
+    stages: Sequence[Any] = option(Many(Instance((Stage,), "Stage(...) or a block of your own", _is_block), at_least=1))
     input_size: int | None = option(INPUT_SIZE, default=None)
     kernel_size: int = option(Whole(1), default=3)
     strides: int = option(Whole(1), default=1)
-    padding: str = option(_PAD, default="same")
+    padding: str = option(PAD, default="same")
     activation: str = option(ACTIVATION, default="relu")
     initializer: str = option(INITIALIZER, default="glorot_uniform")
     use_bias: bool = option(Flag(), default=True)
-    batchnorm: str | None = option(_PLACEMENT, default=None)
-    batchnorm_momentum: float = option(_RATE, default=0.9)
+    batchnorm: str | None = option(PLACEMENT, default=None)
+    batchnorm_momentum: float = option(RATE, default=BATCHNORM_MOMENTUM)
     pool: str | None = option(Choice(None, "max", "average"), default="max")
     pool_size: int = option(Whole(1), default=2)
     pool_stride: int | None = option(Maybe(Whole(1)), default=None)
-    pool_padding: str = option(_PAD, default="valid")
-    dropout: float = option(_RATE, default=0.0)
+    pool_padding: str = option(PAD, default="valid")
+    dropout: float = option(RATE, default=0.0)
     kernel_constraint: MaxNorm | None = option(CONSTRAINT, default=None)
     kernel_regularizer: L1 | L2 | L1L2 | None = option(PENALTY, default=None)
 
@@ -262,7 +119,15 @@ class ConvNet(Declared):
         return shape
 
     def canonical(self) -> ConvNet:
-        stages = [_canonical_stage(self.complete(s)) if isinstance(s, Stage) else s for s in self.stages]
+        stages: list[Any] = []
+        for stage in self.stages:
+            for single in singles(self.complete(stage)) if isinstance(stage, Stage) else [stage]:
+                if stages and one_stage(stages[-1], single):
+                    stages[-1] = replace(
+                        single, filters=stages[-1].filters + single.filters, strides=stages[-1].strides
+                    )
+                else:
+                    stages.append(single)
         plain = [stage for stage in stages if isinstance(stage, Stage)]
         common = {name: getattr(plain[0], name) if plain else _DEFAULTS[name] for name in SETTINGS}
         common = {
@@ -271,23 +136,40 @@ class ConvNet(Declared):
         }
         return replace(self, stages=tuple(_inheriting(stage, common) for stage in stages), **common)
 
-    def respelled(self, like: object) -> ConvNet:
-        if not isinstance(like, ConvNet):
-            return self
-        said = _said_on_stages(like)
-        complete = [self.complete(s) if isinstance(s, Stage) else s for s in self.stages]
-        plain = [stage for stage in complete if isinstance(stage, Stage)]
-        common: dict[str, Any] = {}
-        for name in SETTINGS:
-            values = [getattr(stage, name) for stage in plain]
-            if name in said and not isinstance(getattr(like, name), Domain):
-                common[name] = getattr(like, name)
-            elif name not in said and values and all(value == values[0] for value in values):
-                common[name] = values[0]
-            else:
-                common[name] = getattr(self, name)
-        keep = {name: object() if name in said else value for name, value in common.items()}
-        return replace(self, stages=tuple(_inheriting(stage, keep) for stage in complete), **common)
+    def respelled(self, like: Any) -> Iterable[tuple[Any, Any]]:
+        """What is said on the network and what on its stages compares once each stage says everything.
+
+        A stage of ``like`` that leaves a setting to the network must then be what the network is. Where ``like`` leaves
+        that open, the network is taken to be what any of the stages here is.
+        """
+        complete = tuple(self.complete(stage) if isinstance(stage, Stage) else stage for stage in self.stages)
+        stages = [stage for stage in complete if isinstance(stage, Stage)]
+        said = _said_on_stages(like.stages)
+        candidates = [self._common(name, like, stages, name in said) for name in SETTINGS]
+        for values in islice(product(*candidates), _MOST_SPELLINGS):
+            common = dict(zip(SETTINGS, values, strict=True))
+            yield replace(like, stages=_settled(like.stages, common)), replace(self, stages=complete, **common)
+
+    def _common(self, name: str, like: ConvNet, stages: list[Stage], partly: bool) -> list[Any]:
+        """What the network may be taken to say for a setting, the likeliest first.
+
+        Args:
+            name: The setting.
+            like: The network to compare with.
+            stages: The stages of this one, complete.
+            partly: Whether any stage to compare with says the setting for itself.
+        """
+        fixed, own = getattr(like, name), getattr(self, name)
+        found = [getattr(stage, name) for stage in stages]
+        if partly and not isinstance(fixed, Domain):
+            return [fixed]
+        if partly:
+            return _different([own, *found])
+        common = found[0] if found and all(value == found[0] for value in found) else own
+        if name != "pool_stride":
+            return [common]
+        # A stride of None is the size of the window: the two spellings of one pool.
+        return _different([common, None, *(stage.pool_size for stage in stages)])
 
     def __call__(self, x: Any) -> Any:
         """Apply the stages.
@@ -308,28 +190,12 @@ class ConvNet(Declared):
         return x
 
 
-_DEFAULTS: dict[str, Any] = {field.name: field.default for field in fields(ConvNet)}  # type: ignore[arg-type]  # declared makes a dataclass
+def _different(values: list[Any]) -> list[Any]:
+    """The values without those that were there before."""
+    return [value for i, value in enumerate(values) if value not in values[:i]]
 
 
-def _canonical_stage(stage: Stage) -> Stage:
-    """A complete stage without settings that change nothing."""
-    settings: dict[str, Any] = {"dropout": float(stage.dropout)}
-    if stage.batchnorm == "once_per_stage" and len(stage.widths) == 1:
-        settings["batchnorm"] = "after_activation"
-    if settings.get("batchnorm", stage.batchnorm) == "after_activation" and stage.activation == "linear":
-        settings["batchnorm"] = "before_activation"
-    if stage.batchnorm is None:
-        settings["batchnorm_momentum"] = _DEFAULTS["batchnorm_momentum"]
-    if stage.kernel_size == 1:
-        settings["padding"] = _DEFAULTS["padding"]
-    stride = stage.pool_stride or stage.pool_size
-    if stage.pool is None or (stage.pool_size == 1 and stride == 1):
-        settings.update(pool=None, pool_size=2, pool_stride=None, pool_padding="valid")
-    else:
-        settings["pool_stride"] = None if stride == stage.pool_size else stride
-        if stage.pool_size == 1:
-            settings.update(pool="max", pool_padding="valid")
-    return replace(stage, **settings)
+_DEFAULTS: dict[str, Any] = {field.name: field.default for field in fields(ConvNet)}
 
 
 def _inheriting(stage: Any, common: dict[str, Any]) -> Any:
@@ -340,19 +206,35 @@ def _inheriting(stage: Any, common: dict[str, Any]) -> Any:
     return replace(stage, **dict.fromkeys(same, INHERIT))
 
 
-def _said_on_stages(net: ConvNet) -> set[str]:
-    """The settings that any stage of a network with domains says for itself."""
-    def stages(value: Any) -> list[Stage]:
-        if isinstance(value, Stage):
-            return [value]
-        if isinstance(value, Repeat):
-            return stages(value.element)
-        if isinstance(value, Tied):
-            return stages(value.domain)
-        if isinstance(value, OneOf):
-            return [stage for option_ in value.options for stage in stages(option_)]
-        if isinstance(value, tuple | list):
-            return [stage for part in value for stage in stages(part)]
-        return []
+def _said_on_stages(stages: Any) -> set[str]:
+    """The settings that any stage, of some that may be open, says for itself."""
+    said: set[str] = set()
 
-    return {name for stage in stages(net.stages) for name in SETTINGS if getattr(stage, name) is not INHERIT}
+    def note(stage: Stage) -> Stage:
+        said.update(name for name in SETTINGS if getattr(stage, name) is not INHERIT)
+        return stage
+
+    _each_stage(stages, note)
+    return said
+
+
+def _settled(stages: Any, common: dict[str, Any]) -> Any:
+    """Stages, which may be open, that say what they left to a network saying ``common``."""
+    return _each_stage(
+        stages, lambda stage: replace(stage, **{n: v for n, v in common.items() if getattr(stage, n) is INHERIT})
+    )
+
+
+def _each_stage(value: Any, change: Callable[[Stage], Stage]) -> Any:
+    """A list of stages, or the domain of one, with each stage changed; what is chosen keeps its name."""
+    if isinstance(value, Stage):
+        return change(value)
+    if isinstance(value, Repeat):
+        return replace(value, element=_each_stage(value.element, change))
+    if isinstance(value, Tied):
+        return replace(value, domain=_each_stage(value.domain, change))
+    if isinstance(value, OneOf):
+        return replace(value, options=tuple(_each_stage(option_, change) for option_ in value.options))
+    if isinstance(value, tuple | list):
+        return tuple(_each_stage(part, change) for part in value)
+    return value

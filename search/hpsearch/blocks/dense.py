@@ -54,7 +54,6 @@ class Dense(Declared):
             batchnorm = "before_activation"
         return replace(
             self,
-            dropout=float(self.dropout),
             batchnorm=batchnorm,
             batchnorm_momentum=self.batchnorm_momentum if batchnorm else 0.9,
         )

@@ -6,7 +6,7 @@ from typing import Any
 
 from hpsearch.declare import Choice, Declared, Instance, Maybe, Number, declared, option
 
-__all__ = ["ACTIVATION", "CONSTRAINT", "INITIALIZER", "L1", "L2", "PENALTY", "L1L2", "MaxNorm"]
+__all__ = ["ACTIVATION", "CONSTRAINT", "INITIALIZER", "L1", "L1L2", "L2", "PENALTY", "MaxNorm", "built"]
 
 
 @declared

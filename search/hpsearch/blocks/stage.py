@@ -1,0 +1,247 @@
+"""A stage of a convolutional network: convolutions at one resolution, closed by a pool."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import fields, replace
+from enum import Enum
+from typing import Any
+
+from hpsearch.blocks.weights import (
+    ACTIVATION,
+    CONSTRAINT,
+    INITIALIZER,
+    L1,
+    L1L2,
+    L2,
+    PENALTY,
+    MaxNorm,
+    built,
+)
+from hpsearch.declare import (
+    Choice,
+    Declared,
+    Either,
+    Flag,
+    Instance,
+    Many,
+    Maybe,
+    Number,
+    Rule,
+    Whole,
+    declared,
+    option,
+)
+from hpsearch.domains import Repeat
+from hpsearch.errors import ModelError
+
+__all__ = [
+    "BATCHNORM_MOMENTUM",
+    "INHERIT",
+    "PAD",
+    "PLACEMENT",
+    "RATE",
+    "SETTINGS",
+    "Stage",
+    "one_stage",
+    "singles",
+]
+
+
+class _Inherit(Enum):
+    """The default of a stage's settings: what the network says."""
+
+    INHERIT = "inherit"
+
+
+INHERIT: Any = _Inherit.INHERIT
+
+PLACEMENT = Choice(None, "before_activation", "after_activation", "once_per_stage")
+PAD = Choice("same", "valid")
+RATE = Number(at_least=0, below=1)
+BATCHNORM_MOMENTUM = 0.9
+
+
+def _setting(rule: Rule) -> Any:
+    """An option of a stage that the network answers when the stage does not."""
+    return option(Either(rule, Instance((_Inherit,), "left out, to do as the ConvNet does")), default=INHERIT)
+
+
+@declared
+class Stage(Declared):
+    """Convolutions at one resolution, then a pool, then dropout.
+
+    The length of ``filters`` is the number of convolutions: ``filters=(32, 64)`` are two, ``filters=32`` is one, and
+    ``filters=32, convs=3`` are three of one width. Every other option is the network's unless it is said here; see
+    ``ConvNet`` for what each means.
+
+    Args:
+        filters: Output channels of each convolution.
+        convs: How many convolutions of that one width; only beside a plain number of filters.
+    """
+
+    filters: int | Sequence[int] = option(Either(Whole(1), Many(Whole(1), at_least=1)))
+    convs: int | None = option(Maybe(Whole(1)), default=None)
+    kernel_size: int = _setting(Whole(1))
+    strides: int = _setting(Whole(1))
+    padding: str = _setting(PAD)
+    activation: str = _setting(ACTIVATION)
+    initializer: str = _setting(INITIALIZER)
+    use_bias: bool = _setting(Flag())
+    batchnorm: str | None = _setting(PLACEMENT)
+    batchnorm_momentum: float = _setting(RATE)
+    pool: str | None = _setting(Choice(None, "max", "average"))
+    pool_size: int = _setting(Whole(1))
+    pool_stride: int | None = _setting(Maybe(Whole(1)))
+    pool_padding: str = _setting(PAD)
+    dropout: float = _setting(RATE)
+    kernel_constraint: MaxNorm | None = _setting(CONSTRAINT)
+    kernel_regularizer: L1 | L2 | L1L2 | None = _setting(PENALTY)
+
+    @property
+    def widths(self) -> tuple[int, ...]:
+        """Output channels, convolution by convolution."""
+        if isinstance(self.filters, int):
+            return (self.filters,) * (self.convs or 1)
+        return tuple(self.filters)
+
+    def conflict(self) -> tuple[str, str] | None:
+        if self.convs is not None and not isinstance(self.filters, int):
+            problem = "got a number of convolutions beside a list of filters, whose length says it already"
+            return "convs", f"{problem}; drop one of the two."
+        return None
+
+    def canonical(self) -> Stage:
+        return replace(self, filters=self.widths, convs=None)
+
+    def respelled(self, like: Any) -> Iterable[tuple[Any, Any]]:
+        widths = self.widths
+        spellings = [replace(self, filters=widths, convs=None)]
+        if len(widths) == 1:
+            spellings.append(replace(self, filters=widths[0], convs=None))
+        if len(set(widths)) == 1:
+            spellings.append(replace(self, filters=widths[0], convs=len(widths)))
+        # What goes wrong is said of the spelling that looks most like the other.
+        listed = isinstance(like.filters, tuple | list | Repeat)
+        spellings.sort(
+            key=lambda s: ((s.convs is None) != (like.convs is None), isinstance(s.filters, tuple) != listed)
+        )
+        for stage in spellings:
+            yield like, stage
+            if stage.pool_stride is None and isinstance(stage.pool_size, int):
+                yield like, replace(stage, pool_stride=stage.pool_size)
+            elif stage.pool_stride is not INHERIT and stage.pool_stride == stage.pool_size:
+                yield like, replace(stage, pool_stride=None)
+
+    def output_shape(self, shape: tuple[int, int, int]) -> tuple[int, int, int]:
+        """Height, width and channels after this stage, whose settings are all said.
+
+        Args:
+            shape: Height, width and channels before it.
+
+        Raises:
+            ModelError: A kernel or pool is larger than what is left of the image.
+        """
+        height, width, _ = shape
+        for number in range(len(self.widths)):
+            stride = self.strides if number == 0 else 1
+            height, width = self._window("kernel_size", height, width, self.kernel_size, stride, self.padding)
+        if self.pool:
+            stride = self.pool_stride or self.pool_size
+            height, width = self._window("pool_size", height, width, self.pool_size, stride, self.pool_padding)
+        return height, width, self.widths[-1]
+
+    def _window(self, what: str, height: int, width: int, size: int, stride: int, padding: str) -> tuple[int, int]:
+        if padding == "same":
+            return -(-height // stride), -(-width // stride)
+        if min(height, width) < size:
+            raise ModelError(
+                f"a window of {size}x{size} does not fit into the {height}x{width} pixels that are left here; "
+                "use fewer stages, pool=None, a smaller window, or padding 'same'.",
+                what,
+            )
+        return (height - size) // stride + 1, (width - size) // stride + 1
+
+    def __call__(self, x: Any, name: str = "stage") -> Any:
+        """Apply the stage, whose settings are all said.
+
+        Args:
+            x: A symbolic tensor of shape (batch, height, width, channels), float.
+            name: What the names of its layers begin with.
+
+        Returns:
+            A symbolic tensor of the same rank, float.
+        """
+        from keras import layers
+
+        early = self.batchnorm == "before_activation"
+        for number, width in enumerate(self.widths, start=1):
+            conv = f"{name}_conv{number}"
+            x = layers.Conv2D(
+                width,
+                self.kernel_size,
+                strides=self.strides if number == 1 else 1,
+                padding=self.padding,
+                activation="linear" if early else self.activation,
+                kernel_initializer=self.initializer,
+                use_bias=self.use_bias,
+                kernel_constraint=built(self.kernel_constraint),
+                kernel_regularizer=built(self.kernel_regularizer),
+                name=conv,
+            )(x)
+            if self.batchnorm and (self.batchnorm != "once_per_stage" or number == len(self.widths)):
+                x = layers.BatchNormalization(momentum=self.batchnorm_momentum, name=f"{conv}_batchnorm")(x)
+            if early and self.activation != "linear":
+                x = layers.Activation(self.activation, name=f"{conv}_{self.activation}")(x)
+        if self.pool:
+            pool = layers.MaxPooling2D if self.pool == "max" else layers.AveragePooling2D
+            x = pool(self.pool_size, strides=self.pool_stride, padding=self.pool_padding, name=f"{name}_pool")(x)
+        if self.dropout:
+            x = layers.Dropout(self.dropout, name=f"{name}_dropout")(x)
+        return x
+
+
+SETTINGS = tuple(field.name for field in fields(Stage) if field.name not in ("filters", "convs"))
+_OF_CONVOLUTIONS = tuple(
+    name for name in SETTINGS if name not in ("strides", "dropout") and not name.startswith("pool")
+)
+
+
+def singles(stage: Stage) -> list[Stage]:
+    """A complete stage as one stage a convolution, without settings that change nothing."""
+    singles = [replace(stage, filters=(width,), convs=None) for width in stage.widths]
+    *others, last = singles
+    if stage.batchnorm == "once_per_stage":
+        others = [replace(single, batchnorm=None) for single in others]
+        last = replace(last, batchnorm="after_activation")
+    singles = [*(replace(single, pool=None, dropout=0.0) for single in others), last]
+    singles[1:] = [replace(single, strides=1) for single in singles[1:]]
+    return [_effective(single) for single in singles]
+
+
+def _effective(stage: Stage) -> Stage:
+    """A stage of a single convolution without settings that change nothing."""
+    settings: dict[str, Any] = {}
+    if stage.batchnorm == "after_activation" and stage.activation == "linear":
+        settings["batchnorm"] = "before_activation"
+    if stage.batchnorm is None:
+        settings["batchnorm_momentum"] = BATCHNORM_MOMENTUM
+    if stage.kernel_size == 1:
+        settings["padding"] = "same"
+    stride = stage.pool_stride or stage.pool_size
+    if stage.pool is None or (stage.pool_size == 1 and stride == 1):
+        settings.update(pool=None, pool_size=2, pool_stride=None, pool_padding="valid")
+    else:
+        settings["pool_stride"] = None if stride == stage.pool_size else stride
+        if stage.pool_size == 1:
+            settings.update(pool="max", pool_padding="valid")
+    return replace(stage, **settings)
+
+
+def one_stage(first: Any, second: Any) -> bool:
+    """Whether two canonical stages, one after the other, are one with more convolutions."""
+    if not isinstance(first, Stage) or not isinstance(second, Stage):
+        return False
+    if first.pool is not None or first.dropout or second.strides != 1:
+        return False
+    return all(getattr(first, name) == getattr(second, name) for name in _OF_CONVOLUTIONS)
