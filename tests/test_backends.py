@@ -1,4 +1,4 @@
-"""The whole way, from a space file to an exported model, on each Keras backend; in a process of its own, as users run it."""
+"""The whole way, from a space file to an exported model, on each Keras backend, in processes as users start them."""
 
 import json
 import os
@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-SPACE = '''
+SPACE = """
 from hpsearch import Adam, Augment, ConvNet, Dense, Model, Recipe, Space, Stage, Training, between, one_of, repeat
 
 space = Space(
@@ -23,10 +23,12 @@ space = Space(
             ),
             dense=[Dense(units=16)],
         ),
-        training=Training(epochs=2, batch_size=64, optimizer=Adam(learning_rate=0.01), augment=Augment(translation=0.1)),
+        training=Training(
+            epochs=2, batch_size=64, optimizer=Adam(learning_rate=0.01), augment=Augment(translation=0.1)
+        ),
     ),
 )
-'''
+"""
 
 
 def hpsearch(backend: str, folder: Path, *arguments: str) -> str:

@@ -46,7 +46,7 @@ def random_recipe(draw: random.Random) -> Recipe:
     """A network of few possible forms in one of its many spellings."""
     settings = {
         "batchnorm": draw.choice([None, "before_activation", "after_activation", "once_per_stage"]),
-        "batchnorm_momentum": draw.choice([0.9, 0.99]),
+        "batchnorm_momentum": draw.choice([0.8, 0.99]),
         "activation": draw.choice(["relu", "linear"]),
         "kernel_size": draw.choice([1, 3]),
         "padding": draw.choice(["same", "valid"]),
@@ -69,7 +69,7 @@ def random_recipe(draw: random.Random) -> Recipe:
             units=2,
             activation=draw.choice(["relu", "linear"]),
             batchnorm=draw.choice([None, "before_activation", "after_activation"]),
-            batchnorm_momentum=draw.choice([0.9, 0.99]),
+            batchnorm_momentum=draw.choice([0.8, 0.99]),
         )
     ]
     return recipe_of(

@@ -5,6 +5,7 @@ import sys
 from pathlib import Path
 
 import pytest
+
 from hpsearch.data import NAMES, Arrays, ImageFolder, Named, check_declaration, find, named, with_classes
 from hpsearch.data.facts import FACTS
 from hpsearch.errors import DataError, SpaceError

@@ -8,12 +8,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
+
 from hpsearch.data import Arrays, ImageFolder, Named
 from hpsearch.data.folders import list_photos
 from hpsearch.data.loading import load_search_data, load_test_part
 from hpsearch.data.split import sealed_part, search_parts
 from hpsearch.errors import DataError, SpaceError
-from PIL import Image
 
 
 @pytest.fixture(autouse=True)
@@ -297,7 +298,7 @@ class TestDownload:
     def test_no_network_says_which_file_to_put_where(self, keras):
         def load_data():
             assert socket.getdefaulttimeout() == 20
-            raise Exception("URL fetch failure on https://...: None -- [Errno -3]")  # noqa: TRY002  # as Keras does
+            raise Exception("URL fetch failure on https://...: None -- [Errno -3]")  # as Keras does
 
         keras.datasets.mnist.load_data = load_data
         text = said(Named("mnist"), None)
@@ -308,7 +309,7 @@ class TestDownload:
 
     def test_what_was_downloaded_is_read_from_the_cache(self, keras, capsys):
         def load_data():
-            print("Downloading data")
+            sys.stdout.write("Downloading data\n")
             x, y = images(30, (28, 28)), labels(30, 10)
             np.savez(keras.cache / "mnist.npz", x_train=x, y_train=y, x_test=x, y_test=y)
 

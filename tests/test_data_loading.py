@@ -16,12 +16,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
+
 from hpsearch.data import Arrays, Data, ImageFolder, Named
 from hpsearch.data.folders import list_photos
 from hpsearch.data.loading import load_search_data, load_test_part
 from hpsearch.data.split import sealed_part
 from hpsearch.errors import DataError
-from PIL import Image
 
 PER_CLASS = 12
 """Images of a class to search with (and to set a test part aside from, where there is no other)."""

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+
 from hpsearch.data.split import sealed_part, search_parts
 from hpsearch.errors import DataError
 

@@ -6,11 +6,11 @@ import keras
 import numpy as np
 import pytest
 
-from hpsearch import SGD, Augment, ConvNet, HyperModel, Model, Plateau, Recipe, Stage, Training
+from hpsearch import SGD, Augment, ConvNet, Dense, HyperModel, Model, Plateau, Recipe, Stage, Training
 from hpsearch.data.loading import Part
 from hpsearch.errors import DataError, ModelError, SpaceError, WeightsError
 from hpsearch.resolve import from_answers
-from hpsearch.training.build import Inputs, UserCodeError, build
+from hpsearch.training.build import Inputs, UserCodeError, build, build_network, with_momentum
 from hpsearch.training.failures import failure_kind, failure_sentence
 from hpsearch.training.fit import NotFiniteError, evaluate, fit, refit
 
@@ -189,3 +189,15 @@ def test_a_recipe_is_not_changed_by_training():
     before = replace(network.recipe)
     trained(network)
     assert network.recipe == before
+
+
+@pytest.mark.parametrize(("images", "batch", "momentum"), [(32, 32, 0.5), (1024, 32, 0.875), (45_000, 32, 0.99)])
+def test_the_momentum_of_batch_normalisation_fits_the_steps_of_an_epoch_unless_it_is_said(images, batch, momentum):
+    body = ConvNet(stages=[Stage(filters=4, batchnorm_momentum=0.7), Stage(filters=4)], batchnorm="after_activation")
+    recipe = Recipe(
+        model=Model(body=body, dense=[Dense(units=4, batchnorm="before_activation")]),
+        training=Training(epochs=1, batch_size=batch),
+    )
+    network = build_network(with_momentum(recipe, images).model, Inputs((8, 8, 1), 10, 16.0))
+    found = [layer.momentum for layer in network.layers if hasattr(layer, "momentum")]
+    assert found == [0.7, momentum, momentum]

@@ -134,11 +134,15 @@ def test_plain_lines_say_start_end_and_epochs_now_and_then(capsys: pytest.Captur
         "digits: [red]resumed[/red] here",
         f"trial 0 (by_hand) started: {ABOUT}, 3,253,068 parameters",
         "trial 0 (by_hand) epoch 2/4: val_accuracy -, best 0.5000",
-        "trial 0 (by_hand) COMPLETE, val_accuracy 0.9000, 3/4 epochs, 1m 00s; 1/4 trials, best 0.9000 by by_hand, "
-        "about 3m 00s left",
+        (
+            "trial 0 (by_hand) COMPLETE, val_accuracy 0.9000, 3/4 epochs, 1m 00s; 1/4 trials, best 0.9000 by by_hand, "
+            "about 3m 00s left"
+        ),
         f"trial 1 started: {ABOUT}",
-        "trial 1 FAIL: out_of_memory, 0.0s ([red]no[/red] memory); 2/4 trials, best 0.9000 by by_hand, "
-        "about 1m 00s left",
+        (
+            "trial 1 FAIL: out_of_memory, 0.0s ([red]no[/red] memory); 2/4 trials, best 0.9000 by by_hand, "
+            "about 1m 00s left"
+        ),
         f"trial 2 started: {ABOUT}",
     ]
 

@@ -20,6 +20,7 @@ from hpsearch.space import Space, at_most
 
 __all__ = [
     "L1",
+    "L1L2",
     "L2",
     "SGD",
     "VGG16",
@@ -32,7 +33,6 @@ __all__ = [
     "EfficientNetV2B0",
     "HyperModel",
     "ImageFolder",
-    "L1L2",
     "MaxNorm",
     "MobileNetV2",
     "MobileNetV3Large",

@@ -282,6 +282,3 @@ def code_of(build: Any) -> str:
         return ast.dump(ast.parse(inspect.cleandoc("\n" + code)))
     except (OSError, TypeError, SyntaxError):
         return ""
-
-
-code_of = code_of  # until hpsearch.space calls it by its public name

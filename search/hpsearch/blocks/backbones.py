@@ -6,7 +6,6 @@ Each takes raw pixels from 0 to 255 and does its own preprocessing inside the mo
 from __future__ import annotations
 
 import warnings
-from dataclasses import replace
 from typing import Any, ClassVar
 
 from hpsearch.blocks.resize import INPUT_SIZE, resized
@@ -21,7 +20,6 @@ __all__ = [
     "MobileNetV3Large",
     "MobileNetV3Small",
     "ResNet50",
-    "located",
 ]
 
 _WEIGHTS = Either(Choice("imagenet", None), Text("the path of a .h5 file"))
@@ -278,13 +276,3 @@ class EfficientNetV2B0(Backbone):
         from keras import applications
 
         return applications.EfficientNetV2B0(**options)
-
-
-def located(backbone: Backbone, path: str) -> Backbone:
-    """The backbone with its weights read from a file.
-
-    Args:
-        backbone: The backbone as declared.
-        path: The file found for its weights.
-    """
-    return replace(backbone, weights=path)

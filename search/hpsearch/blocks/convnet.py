@@ -1,6 +1,6 @@
 """Convolutional networks: stages of convolutions, each stage closed by a pool.
 
-A setting that holds for the whole network is said once on [`ConvNet`]; a [`Stage`] may say otherwise for itself.
+A setting that holds for the whole network is said once on ``ConvNet``; a ``Stage`` may say otherwise for itself.
 """
 
 from __future__ import annotations
@@ -10,8 +10,9 @@ from dataclasses import fields, replace
 from itertools import islice, product
 from typing import Any, ClassVar
 
+from hpsearch.blocks.batchnorm import MOMENTUM
 from hpsearch.blocks.resize import INPUT_SIZE, resized
-from hpsearch.blocks.stage import BATCHNORM_MOMENTUM, INHERIT, PAD, PLACEMENT, RATE, SETTINGS, Stage, one_stage, singles
+from hpsearch.blocks.stage import INHERIT, PAD, PLACEMENT, RATE, SETTINGS, Stage, one_stage, singles
 from hpsearch.blocks.weights import (
     ACTIVATION,
     CONSTRAINT,
@@ -62,8 +63,8 @@ class ConvNet(Declared):
         use_bias: Whether the convolutions have a bias.
         batchnorm: Where batch normalisation stands: None, ``"before_activation"``, ``"after_activation"`` of every
             convolution, or ``"once_per_stage"``, after the last activation of a stage.
-        batchnorm_momentum: How slowly the moving statistics follow; 0.9 is right after a few dozen steps, Keras's own
-            default of 0.99 only after several hundred, and a short training would be judged by stale ones.
+        batchnorm_momentum: How slowly the moving statistics follow. None fits it to the number of steps of an epoch, so
+            that every epoch is validated with statistics of its own: Keras's 0.99 needs hundreds of steps for that.
         pool: What closes a stage: ``"max"``, ``"average"`` or None.
         pool_size: Side of the pooling window.
         pool_stride: Stride of the pool; None is the size of its window.
@@ -84,7 +85,7 @@ class ConvNet(Declared):
     initializer: str = option(INITIALIZER, default="glorot_uniform")
     use_bias: bool = option(Flag(), default=True)
     batchnorm: str | None = option(PLACEMENT, default=None)
-    batchnorm_momentum: float = option(RATE, default=BATCHNORM_MOMENTUM)
+    batchnorm_momentum: float | None = option(MOMENTUM, default=None)
     pool: str | None = option(Choice(None, "max", "average"), default="max")
     pool_size: int = option(Whole(1), default=2)
     pool_stride: int | None = option(Maybe(Whole(1)), default=None)

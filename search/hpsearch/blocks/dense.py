@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
+from hpsearch.blocks.batchnorm import MOMENTUM, batchnorm
 from hpsearch.blocks.weights import (
     ACTIVATION,
     CONSTRAINT,
@@ -30,8 +31,8 @@ class Dense(Declared):
         activation: A Keras activation by name.
         dropout: Share of its outputs set to zero while training.
         batchnorm: Where batch normalisation stands: None, ``"before_activation"`` or ``"after_activation"``.
-        batchnorm_momentum: How slowly the moving statistics follow; 0.9 is right after a few dozen steps, Keras's own
-            default of 0.99 only after several hundred.
+        batchnorm_momentum: How slowly the moving statistics follow. None fits it to the number of steps of an epoch, so
+            that every epoch is validated with statistics of its own: Keras's 0.99 needs hundreds of steps for that.
         initializer: A Keras initializer by name, for the kernel.
         use_bias: Whether there is a bias.
         kernel_constraint: ``MaxNorm(3)`` or None.
@@ -42,21 +43,18 @@ class Dense(Declared):
     activation: str = option(ACTIVATION, default="relu")
     dropout: float = option(Number(at_least=0, below=1), default=0.0)
     batchnorm: str | None = option(Choice(None, "before_activation", "after_activation"), default=None)
-    batchnorm_momentum: float = option(Number(at_least=0, below=1), default=0.9)
+    batchnorm_momentum: float | None = option(MOMENTUM, default=None)
     initializer: str = option(INITIALIZER, default="glorot_uniform")
     use_bias: bool = option(Flag(), default=True)
     kernel_constraint: MaxNorm | None = option(CONSTRAINT, default=None)
     kernel_regularizer: L1 | L2 | L1L2 | None = option(PENALTY, default=None)
 
     def canonical(self) -> Dense:
-        batchnorm = self.batchnorm
-        if batchnorm == "after_activation" and self.activation == "linear":
-            batchnorm = "before_activation"
-        return replace(
-            self,
-            batchnorm=batchnorm,
-            batchnorm_momentum=self.batchnorm_momentum if batchnorm else 0.9,
-        )
+        placement = self.batchnorm
+        if placement == "after_activation" and self.activation == "linear":
+            placement = "before_activation"
+        momentum = self.batchnorm_momentum if placement else None
+        return replace(self, batchnorm=placement, batchnorm_momentum=momentum)
 
     def __call__(self, x: Any, name: str = "dense") -> Any:
         """Apply the layer.
@@ -81,7 +79,7 @@ class Dense(Declared):
             name=name,
         )(x)
         if self.batchnorm:
-            x = layers.BatchNormalization(momentum=self.batchnorm_momentum, name=f"{name}_batchnorm")(x)
+            x = batchnorm(x, self.batchnorm_momentum, f"{name}_batchnorm")
         if early and self.activation != "linear":
             x = layers.Activation(self.activation, name=f"{name}_{self.activation}")(x)
         if self.dropout:

@@ -7,6 +7,7 @@ from dataclasses import fields, replace
 from enum import Enum
 from typing import Any
 
+from hpsearch.blocks.batchnorm import MOMENTUM, batchnorm
 from hpsearch.blocks.weights import (
     ACTIVATION,
     CONSTRAINT,
@@ -36,7 +37,6 @@ from hpsearch.domains import Repeat
 from hpsearch.errors import ModelError
 
 __all__ = [
-    "BATCHNORM_MOMENTUM",
     "INHERIT",
     "PAD",
     "PLACEMENT",
@@ -59,7 +59,6 @@ INHERIT: Any = _Inherit.INHERIT
 PLACEMENT = Choice(None, "before_activation", "after_activation", "once_per_stage")
 PAD = Choice("same", "valid")
 RATE = Number(at_least=0, below=1)
-BATCHNORM_MOMENTUM = 0.9
 
 
 def _setting(rule: Rule) -> Any:
@@ -89,7 +88,7 @@ class Stage(Declared):
     initializer: str = _setting(INITIALIZER)
     use_bias: bool = _setting(Flag())
     batchnorm: str | None = _setting(PLACEMENT)
-    batchnorm_momentum: float = _setting(RATE)
+    batchnorm_momentum: float | None = _setting(MOMENTUM)
     pool: str | None = _setting(Choice(None, "max", "average"))
     pool_size: int = _setting(Whole(1))
     pool_stride: int | None = _setting(Maybe(Whole(1)))
@@ -190,7 +189,7 @@ class Stage(Declared):
                 name=conv,
             )(x)
             if self.batchnorm and (self.batchnorm != "once_per_stage" or number == len(self.widths)):
-                x = layers.BatchNormalization(momentum=self.batchnorm_momentum, name=f"{conv}_batchnorm")(x)
+                x = batchnorm(x, self.batchnorm_momentum, f"{conv}_batchnorm")
             if early and self.activation != "linear":
                 x = layers.Activation(self.activation, name=f"{conv}_{self.activation}")(x)
         if self.pool:
@@ -225,7 +224,7 @@ def _effective(stage: Stage) -> Stage:
     if stage.batchnorm == "after_activation" and stage.activation == "linear":
         settings["batchnorm"] = "before_activation"
     if stage.batchnorm is None:
-        settings["batchnorm_momentum"] = BATCHNORM_MOMENTUM
+        settings["batchnorm_momentum"] = None
     if stage.kernel_size == 1:
         settings["padding"] = "same"
     stride = stage.pool_stride or stage.pool_size

@@ -206,8 +206,8 @@ class Arrays(Data):
     """NumPy arrays on disk: images ``x`` and labels ``y``.
 
     An ``.npz`` holds ``x_train`` and ``y_train``, and ``x_test`` and ``y_test`` for the sealed test part; or ``x`` and
-    ``y``, from which a test part is set aside. An ``.npy`` holds the images alone, and ``labels=`` names the file with the
-    labels.
+    ``y``, from which a test part is set aside. An ``.npy`` holds the images alone, and ``labels=`` names the file with
+    the labels.
 
     Images are (n, height, width, channels), or (n, height, width) when `input_shape` has one channel; uint8, or float,
     which is kept as float32; other whole numbers from 0 to 255 become uint8. Labels are positions in `classes`, names

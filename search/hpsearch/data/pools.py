@@ -172,6 +172,11 @@ def _array_pool(data: Data, images: NDArray[Any], labels: NDArray[Any], path: Pa
 
 
 def _read_rows(
-    images: NDArray[Any], labels: NDArray[np.int64], white: float, path: Path, indices: Indices, skip_bad: bool
+    images: NDArray[Any],
+    labels: NDArray[np.int64],
+    white: float,
+    path: Path,
+    indices: Indices,
+    skip_bad: bool,  # noqa: ARG001  # every pool is read the same way; rows of an array cannot be bad one by one
 ) -> Batch:
     return Batch(checked_images(images[indices], white, path), labels[indices])

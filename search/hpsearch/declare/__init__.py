@@ -1,6 +1,6 @@
 """Declared objects: frozen, keyword-only dataclasses that know what is allowed and whose repr is Python source.
 
-Everything a space file is written in (blocks, optimizers, data) is declared with [`declared`][] and [`option`][]. An
+Everything a space file is written in (blocks, optimizers, data) is declared with ``declared`` and ``option``. An
 option carries a rule; the rules are checked when a space is loaded, because only then is the address of the option
 known. A domain may stand where a value would, so constructing an object checks nothing.
 """
@@ -8,7 +8,7 @@ known. A domain may stand where a value would, so constructing an object checks 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import MISSING, dataclass
 from typing import Any, Self, TypeVar, dataclass_transform
 
@@ -50,6 +50,7 @@ __all__ = [
     "plain",
     "problem_with",
     "source",
+    "transformed",
     "walk_fields",
 ]
 
@@ -156,3 +157,19 @@ class Declared:
             like: An object of the same class, usually one with domains; how its choices are called must not change.
         """
         return [(like, self)]
+
+
+def transformed(value: Any, change: Callable[[Any], Any]) -> Any:
+    """A copy in which every declared object is what ``change`` makes of it, the inner ones first.
+
+    Args:
+        value: A declared object without domains, or a tuple of such.
+        change: Gets a declared object and returns it, or another in its place.
+    """
+    if isinstance(value, tuple):
+        return tuple(transformed(part, change) for part in value)
+    if not is_declared(value):
+        return value
+    parts = {name: transformed(part, change) for name, part, _ in walk_fields(value)}
+    changed = {name: part for name, part in parts.items() if part is not getattr(value, name)}
+    return change(dataclasses.replace(value, **changed) if changed else value)

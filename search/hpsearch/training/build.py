@@ -7,8 +7,12 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from hpsearch.blocks.augment import Augment
-from hpsearch.declare import is_declared
-from hpsearch.errors import HpsearchError, ModelError, WeightsError, join_address
+from hpsearch.blocks.backbones import Backbone
+from hpsearch.blocks.convnet import ConvNet
+from hpsearch.blocks.dense import Dense
+from hpsearch.blocks.stage import Stage
+from hpsearch.declare import transformed
+from hpsearch.errors import HpsearchError, ModelError, WeightsError
 from hpsearch.recipe import HyperModel, Model, Recipe
 from hpsearch.resolve import Suggest
 
@@ -20,6 +24,7 @@ __all__ = [
     "build",
     "build_network",
     "multiply_adds",
+    "with_momentum",
     "without_weights",
 ]
 
@@ -205,21 +210,34 @@ def multiply_adds(network: Any) -> int:
     return int(total)
 
 
-def without_weights(value: Any, address: str = "") -> Any:
-    """A recipe whose backbones start from random weights, to count parameters without a network."""
-    from hpsearch.blocks.backbones import Backbone
+def without_weights(recipe: Any) -> Any:
+    """A recipe, or a model, whose backbones start from random weights, to count parameters without a download.
 
-    if isinstance(value, Backbone):
-        return replace(value, weights=None)
-    if isinstance(value, tuple):
-        return tuple(without_weights(part, join_address(address, "[]")) for part in value)
-    if is_declared(value):
-        return replace(value, **{name: without_weights(part) for name, part in vars(value).items() if _holds(part)})
-    return value
+    Args:
+        recipe: It, without domains.
+    """
+    return transformed(recipe, lambda part: replace(part, weights=None) if isinstance(part, Backbone) else part)
 
 
-def _holds(value: Any) -> bool:
-    return is_declared(value) or isinstance(value, tuple)
+def with_momentum(recipe: Recipe, images: int) -> Recipe:
+    """The recipe with the momentum of its batch normalisation said where it was left to the number of steps.
+
+    After one epoch, two per cent of the moving statistics are still what they started from, however few the steps are:
+    Keras's 0.99 needs 400 of them for that, and until then a good network is validated with stale statistics.
+
+    Args:
+        recipe: A recipe without domains.
+        images: How many images an epoch has.
+    """
+    steps = max(math.ceil(images / recipe.training.batch_size), 1)
+    momentum = round(min(max(1 - 4 / steps, 0.5), 0.99), 3)
+
+    def said(part: Any) -> Any:
+        left = isinstance(part, ConvNet | Stage | Dense) and part.batchnorm_momentum is None
+        return replace(part, batchnorm_momentum=momentum) if left else part
+
+    changed: Recipe = transformed(recipe, said)
+    return changed
 
 
 def _first_line(error: BaseException) -> str:

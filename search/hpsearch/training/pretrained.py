@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from hpsearch.blocks.backbones import Backbone
-from hpsearch.declare import is_declared
+from hpsearch.declare import transformed
 from hpsearch.errors import WeightsError
 from hpsearch.recipe import Recipe
 
@@ -31,20 +31,11 @@ def with_local_weights(recipe: Recipe, input_side: int, folders: list[Path]) -> 
     Raises:
         WeightsError: A path leads nowhere.
     """
-    return _replaced(recipe, input_side, folders)  # type: ignore[no-any-return]  # a recipe stays a recipe
 
+    def change(part: Any) -> Any:
+        return _located(part, input_side, folders) if isinstance(part, Backbone) else part
 
-def _replaced(value: Any, side: int, folders: list[Path]) -> Any:
-    if isinstance(value, Backbone):
-        return _located(value, side, folders)
-    if isinstance(value, tuple):
-        return tuple(_replaced(part, side, folders) for part in value)
-    if is_declared(value):
-        parts = {name: part for name, part in vars(value).items() if is_declared(part) or isinstance(part, tuple)}
-        return (
-            replace(value, **{name: _replaced(part, side, folders) for name, part in parts.items()}) if parts else value
-        )
-    return value
+    return transformed(recipe, change)  # type: ignore[no-any-return]  # a recipe stays a recipe
 
 
 def _located(backbone: Backbone, side: int, folders: list[Path]) -> Backbone:

@@ -242,11 +242,13 @@ class _Session:
 
     def _build(self, recipe: Any, suggest: Any) -> Any:
         """The network of a recipe, pretrained weights taken from this machine where they are."""
-        from hpsearch.training.build import build
+        from hpsearch.training.build import build, with_momentum
         from hpsearch.training.pretrained import impatient_downloads, with_local_weights
 
         folders = [folder for folder in (self.setup.data_dir, self.setup.imports) if folder is not None]
-        local = with_local_weights(recipe, self.inputs.shape[0], folders)
+        # Retraining on train + validation takes the momentum of the validated run, like its learning rates.
+        said = with_momentum(recipe, len(self.data.train.labels))
+        local = with_local_weights(said, self.inputs.shape[0], folders)
         with impatient_downloads():
             return build(local, self.inputs, suggest)
 

@@ -1,0 +1,31 @@
+"""Batch normalisation, and how slowly its moving statistics follow."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from hpsearch.declare import Maybe, Number
+
+__all__ = ["MOMENTUM", "batchnorm"]
+
+MOMENTUM = Maybe(Number(at_least=0, below=1))
+"""None leaves the momentum to the number of steps of an epoch; whoever trains knows it and says it before building."""
+
+_UNKNOWN = 0.9
+"""For a network that is built without being trained."""
+
+
+def batchnorm(x: Any, momentum: float | None, name: str) -> Any:
+    """Apply batch normalisation.
+
+    Ioffe and Szegedy, "Batch normalization: accelerating deep network training by reducing internal covariate shift",
+    ICML 2015.
+
+    Args:
+        x: A symbolic tensor, float.
+        momentum: How slowly the moving statistics follow.
+        name: The name of the layer.
+    """
+    from keras import layers
+
+    return layers.BatchNormalization(momentum=_UNKNOWN if momentum is None else momentum, name=name)(x)
