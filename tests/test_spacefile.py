@@ -103,3 +103,22 @@ def test_only_what_declares_is_loaded_without_a_worker(tmp_path, text, answer):
     path = tmp_path / "mine.py"
     path.write_text(text)
     assert is_declarative(path) is answer
+
+
+@pytest.mark.parametrize(
+    ("call", "sentence"),
+    [
+        ("at_most(params=3)", "Did you mean parameters? Write it as at_most(parameters=...)."),
+        (
+            "between(8)",
+            "missing 1 required positional argument: 'high'. Write it as between(low, high, step=..., log=...).",
+        ),
+        ("between(8, 64, stp=8)", "Did you mean step? Write it as between(low, high, step=..., log=...)."),
+    ],
+)
+def test_a_wrong_call_says_how_it_is_written(tmp_path, call, sentence):
+    path = tmp_path / "mine.py"
+    path.write_text(f"from hpsearch import at_most, between\nspace = {call}\n")
+    with pytest.raises(SpaceError, match=r"mine\.py, line 2: ") as caught:
+        load_space(path)
+    assert sentence in str(caught.value)

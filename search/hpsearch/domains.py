@@ -24,6 +24,8 @@ from hpsearch.errors import SpaceError
 __all__ = ["Between", "Domain", "OneOf", "Repeat", "Scalar", "Tied", "between", "one_of", "possible", "repeat", "tied"]
 
 T = TypeVar("T")
+U = TypeVar("U")
+V = TypeVar("V")
 
 Scalar = bool | int | float | str | None
 """What an answer may be: a value JSON knows."""
@@ -219,6 +221,10 @@ def possible(value: Any) -> list[Any]:
     return [value]
 
 
+@overload
+def one_of(first: T, second: U, /) -> T | U: ...
+@overload
+def one_of(first: T, second: U, third: V, /) -> T | U | V: ...
 @overload
 def one_of(*options: T) -> T: ...
 @overload

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import inspect
 import linecache
 import sys
 import traceback
@@ -108,4 +109,20 @@ def _explained(error: BaseException) -> str:
         near = did_you_mean(error.name, hpsearch.__all__)
         known = f" Import it: from hpsearch import {error.name}." if error.name in hpsearch.__all__ else near
         return f"{text}.{known}"
-    return f"it raised {type(error).__name__}: {text}"
+    return _wrong_call(error, text) or f"it raised {type(error).__name__}: {text}"
+
+
+def _wrong_call(error: BaseException, text: str) -> str:
+    """What is wrong with a call of one of hpsearch's functions; empty where that is not what happened."""
+    import hpsearch
+
+    name = text.split("(")[0]
+    function = getattr(hpsearch, name, None) if name in hpsearch.__all__ else None
+    if not isinstance(error, TypeError) or not inspect.isfunction(function):
+        return ""
+    parameters = inspect.signature(function).parameters.values()
+    wrong = text.split("'")[1] if "unexpected keyword" in text else ""
+    near = did_you_mean(wrong, [p.name for p in parameters]) if wrong else ""
+    plain = [p.name for p in parameters if p.kind is p.POSITIONAL_OR_KEYWORD]
+    named = [f"{p.name}=..." for p in parameters if p.kind is p.KEYWORD_ONLY]
+    return f"{text}.{near} Write it as {name}({', '.join(plain + named)})."
