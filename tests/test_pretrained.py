@@ -7,6 +7,7 @@ import pytest
 
 from hpsearch import ConvNet, MobileNetV2, Model, Recipe, Stage, Training
 from hpsearch.errors import WeightsError
+from hpsearch.study import StudyFolder
 from hpsearch.training.pretrained import with_local_weights
 
 NAME = "mobilenet_v2_weights_tf_dim_ordering_tf_kernels_0.35_224_no_top.h5"
@@ -109,3 +110,19 @@ def test_a_baseline_waits_until_its_weights_are_there(cli, tmp_path, write_space
     assert third.code == 0, third
     broken = trials_of(tmp_path / "other")[0]
     assert (broken["baseline"], broken["failure"]) == ("pretrained", "bad_data")
+
+
+def test_weights_that_cannot_be_had_are_asked_for_once_and_said_once(cli, tmp_path):
+    """A search goes on with what can be trained; one record says what is missing, not one a proposal."""
+    space = tmp_path / "either.py"
+    space.write_text(
+        "from hpsearch import ConvNet, MobileNetV2, Model, Recipe, Space, Stage, Training, between, one_of\n"
+        "body = one_of(MobileNetV2(alpha=0.35, input_size=32), ConvNet(stages=[Stage(filters=between(2, 9))]))\n"
+        "model = Model(body=body, pooling='average', dropout=between(0.0, 0.5))\n"
+        "search = Recipe(model=model, training=Training(epochs=1))\n"
+        "space = Space(data='digits', search=search)\n"
+    )
+    said = cli("run", space, "--subset", 50, "--trials", 4, "--results", tmp_path / "results")
+    assert said.code == 0, said.err
+    trials = StudyFolder(tmp_path / "results" / "either").trials()
+    assert sorted(trial.failure or trial.state for trial in trials) == ["COMPLETE"] * 4 + ["bad_data"]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import time
 from collections import Counter
 from collections.abc import Callable
@@ -39,18 +38,13 @@ DOUBLES_UNTIL_RANDOM = 20
 """After so many proposals in a row that were trained before, the next ones are drawn at random."""
 TRIALS_A_WORKER = 40
 """After so many trials a worker is replaced: TensorFlow keeps some memory of every model."""
+MOST_WITHOUT_WEIGHTS = 1000
+"""After so many proposals in a row whose pretrained weights are not to be had, the search ends."""
 MOST_UNTRAINED = 200
 """After so many proposals in a row that could not be trained, the search ends."""
 
-_AVOIDED: tuple[FailureKind, ...] = (
-    "out_of_memory",
-    "not_finite",
-    "crashed",
-    "timed_out",
-    "invalid_model",
-    "bad_data",
-    "user_code",
-)
+_SAYS_NOTHING: tuple[FailureKind, ...] = ("interrupted", "duplicate")
+"""Failures that do not speak against the region of a proposal."""
 _NOT_COUNTED: tuple[FailureKind, ...] = ("interrupted", "invalid_model", "bad_data")
 
 
@@ -115,6 +109,7 @@ class Coordinator:
         self.watcher: Watcher
         self._doubles = 0
         self._untrained = 0
+        self._weightless = 0
         self._again: list[int] = []
         self._skipped: set[str] = set()
         self._baselines = {baseline.name: baseline for baseline in ready.summary.baselines}
@@ -179,6 +174,9 @@ class Coordinator:
         if self._untrained >= MOST_UNTRAINED:
             last = max(self.trials.values(), key=lambda trial: trial.number)
             raise RunError(f"{MOST_UNTRAINED} proposals in a row could not be trained; the last: {last.message}")
+        if self._weightless >= MOST_WITHOUT_WEIGHTS:
+            lost = sorted({trial.message for trial in self.trials.values() if trial.failure == "bad_data"})
+            raise RunError(f"{MOST_WITHOUT_WEIGHTS} proposals in a row could not be trained: {' Also: '.join(lost)}")
         waiting = self._waiting()
         spent = sum(trial.seconds for trial in self.trials.values() if trial.baseline)
         due = self._turns.due(waiting, self._time_left())
@@ -191,7 +189,7 @@ class Coordinator:
             return self._last(f"the budget of {self.limits.trials} trials is used up; extend it with a higher --trials")
         if self._exhausted():
             return self._last("every recipe of the space was tried")
-        return _Task(self.strategy.ask(at_random=self._doubles >= DOUBLES_UNTIL_RANDOM))
+        return _Task(self.strategy.ask(at_random=max(self._doubles, self._weightless) >= DOUBLES_UNTIL_RANDOM))
 
     def _last(self, reason: str) -> _Task | None:
         """What is trained when the search is over: hand-made networks that were left for the end."""
@@ -339,9 +337,10 @@ class Coordinator:
         """Write the end of a trial, then tell the strategy and the watcher: in this order no kill loses a score."""
         trial.finished = time.time()
         folder = self.folder.trial(trial.number)
-        if trial.failure == "duplicate":
-            self._discard(folder)
-            self._doubles += 1
+        if trial.failure == "duplicate" or self._lacks_the_same(trial):
+            folder.delete()
+            self._doubles += trial.failure == "duplicate"
+            self._weightless += trial.failure == "bad_data"
             self._tell(trial)
             return
         folder.write(trial)
@@ -349,27 +348,27 @@ class Coordinator:
         self.trials[trial.number] = trial
         self._doubles = 0
         self._trained_here += 1
+        self._weightless = 0 if trial.epochs else self._weightless
         self._untrained = 0 if trial.epochs or trial.failure == "interrupted" else self._untrained + 1
         if trial.baseline and trial.failure == "bad_data":
             self._skipped.add(trial.baseline)
         self.watcher.ended(trial, self.best(), self.budget())
 
-    def _discard(self, folder: Any) -> None:
-        """A double leaves no folder behind."""
-        for path in folder.path.glob("*"):
-            path.unlink()
-        with contextlib.suppress(OSError):
-            folder.path.rmdir()
+    def _lacks_the_same(self, trial: Trial) -> bool:
+        """Whether it failed for want of a file that an earlier trial wanted: one trial in the record says it."""
+        return trial.failure == "bad_data" and any(
+            other.failure == "bad_data" and other.message == trial.message for other in self.trials.values()
+        )
 
     def _tell(self, trial: Trial) -> None:
         if trial.state == "COMPLETE" and trial.score is not None:
             self.strategy.complete(trial.number, trial.score)
         elif trial.state == "PRUNED":
             self.strategy.stop(trial.number)
-        elif trial.failure in _AVOIDED:
-            self.strategy.infeasible(trial.number)
-        else:
+        elif trial.failure in _SAYS_NOTHING:
             self.strategy.forget(trial.number)
+        else:
+            self.strategy.infeasible(trial.number)
 
     def best(self) -> Trial | None:
         """The trial with the best score so far."""

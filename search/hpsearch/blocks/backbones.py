@@ -113,7 +113,9 @@ class Backbone(Declared):
             raise WeightsError(self._no_weights(input_shape[0], error)) from error
 
     def _no_weights(self, size: int, error: Exception) -> str:
-        reason = str(error).strip().splitlines()[0][:200] if str(error).strip() else type(error).__name__
+        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        # Keras says the address first; what went wrong stands behind it.
+        reason = reason.rsplit(" -- ", 1)[-1][:200]
         if self.weights != "imagenet":
             return f"the weights {self.weights} do not load into {type(self).__name__}: {reason}"
         return (

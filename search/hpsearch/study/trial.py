@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import dataclasses
 import math
+import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -124,6 +125,10 @@ class TrialFolder:
         if recipe:
             write_text(self.path / _RECIPE, recipe + "\n")
         write_json(self.path / _FILE, values)
+
+    def delete(self) -> None:
+        """Leave nothing behind, as for a proposal that turned out to be the double of another."""
+        shutil.rmtree(self.path, ignore_errors=True)
 
     def read(self) -> Trial:
         """Read the record back.

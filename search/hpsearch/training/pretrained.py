@@ -15,7 +15,7 @@ from hpsearch.declare import transformed
 from hpsearch.errors import WeightsError
 from hpsearch.recipe import Recipe
 
-__all__ = ["impatient_downloads", "with_local_weights"]
+__all__ = ["impatient_downloads", "to_download", "with_local_weights"]
 
 
 def with_local_weights(recipe: Recipe, input_side: int, folders: list[Path]) -> Recipe:
@@ -36,6 +36,24 @@ def with_local_weights(recipe: Recipe, input_side: int, folders: list[Path]) -> 
         return _located(part, input_side, folders) if isinstance(part, Backbone) else part
 
     return transformed(recipe, change)  # type: ignore[no-any-return]  # a recipe stays a recipe
+
+
+def to_download(recipe: Recipe, input_side: int) -> list[str]:
+    """The files of pretrained weights that Keras would have to fetch.
+
+    Args:
+        recipe: A recipe without domains, its local weights found.
+        input_side: Side of the images in pixels, where a backbone does not say its own.
+    """
+    wanted: list[str] = []
+
+    def look(part: Any) -> Any:
+        if isinstance(part, Backbone) and part.weights == "imagenet":
+            wanted.append(part.weights_file(part.input_size or input_side))
+        return part
+
+    transformed(recipe, look)
+    return wanted
 
 
 def _located(backbone: Backbone, side: int, folders: list[Path]) -> Backbone:

@@ -18,7 +18,7 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any, NoReturn
 
-from hpsearch.errors import HpsearchError, SpaceError
+from hpsearch.errors import HpsearchError, SpaceError, WeightsError
 from hpsearch.messages import (
     Drop,
     EpochDone,
@@ -128,6 +128,7 @@ class _Session:
         from hpsearch.training.build import Inputs
 
         self.setup = setup
+        self.lost: dict[str, str] = {}  # weights that could not be downloaded, and why; asked for once only
         self.space = load_space(setup.space_file, module_path=setup.imports)
         self.data = load_search_data(
             self.space.declaration,
@@ -243,14 +244,22 @@ class _Session:
     def _build(self, recipe: Any, suggest: Any) -> Any:
         """The network of a recipe, pretrained weights taken from this machine where they are."""
         from hpsearch.training.build import build, with_momentum
-        from hpsearch.training.pretrained import impatient_downloads, with_local_weights
+        from hpsearch.training.pretrained import impatient_downloads, to_download, with_local_weights
 
         folders = [folder for folder in (self.setup.data_dir, self.setup.imports) if folder is not None]
         # Retraining on train + validation takes the momentum of the validated run, like its learning rates.
         said = with_momentum(recipe, len(self.data.train.labels))
         local = with_local_weights(said, self.inputs.shape[0], folders)
-        with impatient_downloads():
-            return build(local, self.inputs, suggest)
+        wanted = to_download(local, self.inputs.shape[0])
+        for file in wanted:
+            if file in self.lost:
+                raise WeightsError(self.lost[file])
+        try:
+            with impatient_downloads():
+                return build(local, self.inputs, suggest)
+        except WeightsError as error:
+            self.lost.update(dict.fromkeys(wanted, str(error)))
+            raise
 
     def _built(self, task: Train, connection: Connection) -> Any:
         """The network of the trial, once the coordinator wants its recipe."""
