@@ -68,7 +68,10 @@ PARTS = {
     "executors": Part("executors executors.local", "printing errors", later="training"),
     # The loop, and starting it
     "coordinator": Part("coordinator", "executors strategies study trial messages events describe space errors"),
-    "launch": Part("launch", "coordinator executors strategies study trial messages events space spacefile errors"),
+    "launch": Part(
+        "launch",
+        "hpsearch coordinator executors strategies study trial messages events space spacefile errors",
+    ),
     # What comes of it
     "leaderboard": Part("results.leaderboard results.intervals", "trial"),
     "results": Part("results", "leaderboard launch coordinator executors study trial messages errors"),

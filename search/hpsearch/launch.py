@@ -13,6 +13,7 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
+import hpsearch
 from hpsearch.coordinator import Coordinator, Limits
 from hpsearch.errors import HpsearchError, InputError, RunError, StudyError
 from hpsearch.events import Watcher
@@ -85,7 +86,7 @@ def run_search(request: Request, show: Show) -> StudyFolder:
     check_database(folder.database)
     if folder.exists:
         with folder.writing():
-            """Whoever writes to it already is named before seconds are spent on loading."""
+            pass  # whoever writes to it already is named before seconds are spent on loading
     worker, ready = prepared_worker(request.setup)
     try:
         with folder.writing():
@@ -242,7 +243,7 @@ def _open_record(folder: StudyFolder, request: Request, ready: Ready) -> int:
         created=time.time(),
         data_dir=str(request.data_dir) if request.data_dir else None,
         skip_bad_images=request.skip_bad_images,
-        versions={**ready.versions, "machine": platform.machine()},
+        versions={"hpsearch": hpsearch.__version__, **ready.versions, "machine": platform.machine()},
     )
     folder.create(info, request.space_file.read_text(encoding="utf-8"))
     return seed

@@ -33,15 +33,9 @@ def _context() -> ForkServerContext:
 
 
 class LocalWorker:
-    """One worker process and the pipe to it.
+    """One worker process and the pipe to it."""
 
-    Args:
-        backend: The Keras backend; None leaves the choice to ``KERAS_BACKEND`` and Keras.
-    """
-
-    def __init__(self, backend: str | None = None) -> None:
-        if backend is not None:
-            os.environ["KERAS_BACKEND"] = backend
+    def __init__(self) -> None:
         os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
         context = _context()
         self.connection, theirs = context.Pipe()

@@ -7,6 +7,7 @@ on, to drop a trial or to halt.
 from __future__ import annotations
 
 import gc
+import importlib
 import multiprocessing
 import os
 import platform
@@ -162,7 +163,8 @@ class _Session:
             versions={
                 "python": platform.python_version(),
                 "keras": keras.__version__,
-                "backend": str(keras.config.backend()),
+                "backend": (backend := str(keras.config.backend())),
+                backend: str(importlib.import_module(backend).__version__),
             },
         )
 
