@@ -57,6 +57,7 @@ PARTS = {
     "strategies": Part("strategies", "resolve addresses domains errors"),
     "messages": Part("messages", "describe trial addresses domains errors"),
     "events": Part("events", "trial"),
+    "limits": Part("limits", "trial"),
     # Inside workers
     "training": Part(
         "training",
@@ -67,10 +68,10 @@ PARTS = {
     "preload": Part("executors.preload", "training printing"),
     "executors": Part("executors executors.local", "printing errors", later="training"),
     # The loop, and starting it
-    "coordinator": Part("coordinator", "executors strategies study trial messages events describe space errors"),
+    "coordinator": Part("coordinator", "executors strategies study trial messages events limits describe space errors"),
     "launch": Part(
         "launch",
-        "hpsearch coordinator executors strategies study trial messages events space spacefile errors",
+        "hpsearch coordinator executors strategies study trial messages events limits space spacefile errors",
     ),
     # What comes of it
     "leaderboard": Part("results.leaderboard results.intervals", "trial"),
@@ -78,7 +79,7 @@ PARTS = {
     "cli": Part(
         "cli",
         "leaderboard study trial events errors",
-        later="hpsearch results launch coordinator messages space spacefile data printing",
+        later="hpsearch results launch coordinator limits messages space spacefile data printing",
     ),
 }
 

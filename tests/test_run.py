@@ -227,6 +227,16 @@ def test_the_time_budget_ends_a_trial_and_the_run(cli, tmp_path, write_space, fo
     assert trials_of(tmp_path / "four") == trials
 
 
+def test_a_trial_that_would_take_most_of_the_time_is_stopped_early(cli, tmp_path, write_space, four_recipes, trials_of):
+    space = write_space(tmp_path / "four.py", four_recipes.replace("epochs=2", "epochs=1_000_000"))
+    said = cli("run", space, "--for", "5m", "--trials", 2, "--no-baselines", "--subset", 100, "--results", tmp_path)
+    assert said.code == 0, said
+    trials = trials_of(tmp_path / "four")
+    assert [trial["state"] for trial in trials] == ["PRUNED", "PRUNED"]
+    assert all(trial["message"].startswith("too slow: 1000000 epochs of") for trial in trials)
+    assert all(trial["epochs"] <= 2 and trial["score"] is not None for trial in trials)
+
+
 def test_workers_are_replaced_before_their_memory_has_grown(cli, tmp_path, write_space, four_recipes, monkeypatch):
     """The new ones read the copy in the record, whatever has become of the file."""
     from hpsearch import launch

@@ -12,6 +12,7 @@ from hpsearch.describe import BaselineSummary
 from hpsearch.errors import RunError
 from hpsearch.events import Budget, Watcher
 from hpsearch.executors.local import LocalWorker, WorkerDied
+from hpsearch.limits import Limits
 from hpsearch.messages import (
     Chosen,
     Drop,
@@ -32,7 +33,7 @@ from hpsearch.strategies.turns import Turns
 from hpsearch.study.folder import StudyFolder
 from hpsearch.study.trial import FailureKind, Trial, finite
 
-__all__ = ["Coordinator", "Limits"]
+__all__ = ["Coordinator"]
 
 DOUBLES_UNTIL_RANDOM = 20
 """After so many proposals in a row that were trained before, the next ones are drawn at random."""
@@ -46,23 +47,6 @@ MOST_UNTRAINED = 200
 _SAYS_NOTHING: tuple[FailureKind, ...] = ("interrupted", "duplicate")
 """Failures that do not speak against the region of a proposal."""
 _NOT_COUNTED: tuple[FailureKind, ...] = ("interrupted", "invalid_model", "bad_data")
-
-
-@dataclass(frozen=True)
-class Limits:
-    """How far a study may go; totals over all its runs.
-
-    Args:
-        trials: The most trials that the search proposes, baselines not counted; None is no limit.
-        seconds: The most seconds of training; None is no limit.
-        epochs: The most epochs of a trial; None leaves it to the recipe.
-        baselines: Whether the hand-made networks are trained too.
-    """
-
-    trials: int | None = None
-    seconds: float | None = None
-    epochs: int | None = None
-    baselines: bool = True
 
 
 @dataclass
@@ -317,18 +301,22 @@ class Coordinator:
             # The first epoch also compiles; the later ones say how fast this machine is.
             self._turns.rate = epoch.seconds / self._multiply_adds
         self.watcher.epoch(trial, epoch, self.budget(trial))
-        return Halt() if self.stopping or self._time_left(trial) <= 0 else Go()
+        if self._time_left(trial) <= 0:
+            trial.message = "stopped when the time budget was used up"
+        elif not trial.baseline:
+            trial.message = self.limits.too_slow(epoch, trial.epochs_budget)
+        return Halt() if self.stopping or trial.message else Go()
 
     def _conclude(self, trial: Trial) -> None:
         """A trial that was trained: to its end, or until it was halted."""
-        if self.stopping and trial.epochs < trial.epochs_budget:
-            self._fail(
-                trial, "interrupted", f"stopped {self.stopping} after {trial.epochs} epochs; to be trained again"
-            )
-        elif self._time_left(trial) <= 0 and trial.epochs < trial.epochs_budget:
-            trial.state, trial.message = "PRUNED", "stopped when the time budget was used up"
+        halted = trial.epochs < trial.epochs_budget
+        if self.stopping and halted:
+            message = f"stopped {self.stopping} after {trial.epochs} epochs; to be trained again"
+            self._fail(trial, "interrupted", message)
+        elif trial.message and halted:
+            trial.state = "PRUNED"
         else:
-            trial.state = "COMPLETE"
+            trial.state, trial.message = "COMPLETE", ""
 
     def _fail(self, trial: Trial, kind: FailureKind, message: str) -> None:
         trial.state, trial.failure, trial.message = "FAIL", kind, message

@@ -14,10 +14,11 @@ from types import FrameType
 from typing import Any
 
 import hpsearch
-from hpsearch.coordinator import Coordinator, Limits
+from hpsearch.coordinator import Coordinator
 from hpsearch.errors import HpsearchError, InputError, RunError, StudyError
 from hpsearch.events import Watcher
 from hpsearch.executors.local import LocalWorker
+from hpsearch.limits import Limits
 from hpsearch.messages import Inspect, Inspected, Ready, Refused, Setup
 from hpsearch.space import Objective
 from hpsearch.spacefile import is_declarative, load_space

@@ -70,14 +70,15 @@ def run(
 
     The hand-made baselines are trained first, then what the search proposes, until a budget is used up or Ctrl-C.
     Budgets are totals of the study: the same command again resumes it, and a higher --trials or --for extends it.
+    With --for, a trial that would take over a tenth of the time is stopped after an epoch or two.
 
     \b
     Example:
       hpsearch run spaces/digits.py --trials 20
       hpsearch run spaces/cifar.py --for 8h --data-dir ~/data
     """
-    from hpsearch.coordinator import Limits
     from hpsearch.launch import Request, run_search
+    from hpsearch.limits import Limits
 
     request = Request(
         space_file=space,
