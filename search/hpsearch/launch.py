@@ -159,7 +159,7 @@ def prepared_worker(setup: Setup) -> tuple[LocalWorker, Ready]:
 
 
 def answered(request: Any) -> Any:
-    """The answer of a fresh worker to a request that needs no session.
+    """The answer of a fresh worker to a request that needs no space loaded for training.
 
     Args:
         request: ``Inspect`` or ``Score``.

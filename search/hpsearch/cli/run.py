@@ -92,6 +92,8 @@ def run(
     )
     name = request.folder.name
     say(f"Study {name}: starting Keras and loading the data ...")
+    if trials is None and seconds is None:
+        tell("Neither --trials nor --for was given: it goes on until Ctrl-C, or until every recipe was tried.")
     folder = run_search(request, partial(_screen, name))
     _say_how_to_go_on(folder.name, results)
 

@@ -89,8 +89,8 @@ def _serve(connection: Connection) -> None:
             if not isinstance(first, Setup):
                 connection.send(_answer(first))
                 return
-            session = _Session(first)
-            ready = session.ready()
+            trainer = _Trainer(first)
+            ready = trainer.ready()
     except HpsearchError as error:
         connection.send(Refused(str(error), error.exit_code))
         return
@@ -102,11 +102,11 @@ def _serve(connection: Connection) -> None:
     while True:
         task = connection.recv()
         with printing_to(task.log):
-            connection.send(session.perform(task, connection))
+            connection.send(trainer.perform(task, connection))
 
 
 def _answer(request: Inspect | Score) -> Inspected | Scored:
-    """Requests that need no session."""
+    """Requests that need no space loaded for training."""
     if isinstance(request, Inspect):
         from hpsearch.training.inspection import inspect_space
 
@@ -120,7 +120,7 @@ class _Dropped(Exception):
     """The coordinator does not want this trial trained."""
 
 
-class _Session:
+class _Trainer:
     """A loaded space with its data."""
 
     def __init__(self, setup: Setup) -> None:
