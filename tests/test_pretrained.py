@@ -126,3 +126,24 @@ def test_weights_that_cannot_be_had_are_asked_for_once_and_said_once(cli, tmp_pa
     assert said.code == 0, said.err
     trials = StudyFolder(tmp_path / "results" / "either").trials()
     assert sorted(trial.failure or trial.state for trial in trials) == ["COMPLETE"] * 4 + ["bad_data"]
+
+
+def test_a_baseline_without_its_weights_is_skipped_once_a_run(cli, tmp_path, monkeypatch):
+    """Two of them want one file; a second run looks for it again, says so, and ends."""
+    monkeypatch.setattr("hpsearch.coordinator.MOST_WITHOUT_WEIGHTS", 20)
+    space = tmp_path / "both.py"
+    space.write_text(
+        "from hpsearch import MobileNetV2, Model, Recipe, Space, Training, one_of\n"
+        "def recipe(epochs):\n"
+        "    body = MobileNetV2(alpha=0.35, input_size=32)\n"
+        "    return Recipe(model=Model(body=body, pooling='average'), training=Training(epochs=epochs))\n"
+        "baselines = {'short': recipe(1), 'long': recipe(2)}\n"
+        "space = Space(data='digits', search=recipe(one_of(1, 2)), baselines=baselines)\n"
+    )
+    for run in range(2):
+        said = cli("run", space, "--subset", 50, "--trials", 1, "--results", tmp_path / "results")
+        assert said.code == 1, said
+        assert "No trial could be trained; the last: the ImageNet weights of MobileNetV2" in said.err
+        assert said.out.count("Skipped again, baseline") == 1 + run
+    trials = StudyFolder(tmp_path / "results" / "both").trials()
+    assert [trial.failure for trial in trials] == ["bad_data"]

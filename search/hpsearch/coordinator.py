@@ -40,7 +40,7 @@ DOUBLES_UNTIL_RANDOM = 20
 TRIALS_A_WORKER = 40
 """After so many trials a worker is replaced: TensorFlow keeps some memory of every model."""
 MOST_WITHOUT_WEIGHTS = 1000
-"""After so many proposals in a row whose pretrained weights are not to be had, the search ends."""
+"""After so many proposals whose pretrained weights are not to be had, none trained between them, the search ends."""
 MOST_UNTRAINED = 200
 """After so many proposals in a row that could not be trained, the search ends."""
 
@@ -158,9 +158,6 @@ class Coordinator:
         if self._untrained >= MOST_UNTRAINED:
             last = max(self.trials.values(), key=lambda trial: trial.number)
             raise RunError(f"{MOST_UNTRAINED} proposals in a row could not be trained; the last: {last.message}")
-        if self._weightless >= MOST_WITHOUT_WEIGHTS:
-            lost = sorted({trial.message for trial in self.trials.values() if trial.failure == "bad_data"})
-            raise RunError(f"{MOST_WITHOUT_WEIGHTS} proposals in a row could not be trained: {' Also: '.join(lost)}")
         waiting = self._waiting()
         spent = sum(trial.seconds for trial in self.trials.values() if trial.baseline)
         due = self._turns.due(waiting, self._time_left())
@@ -173,6 +170,8 @@ class Coordinator:
             return self._last(f"the budget of {self.limits.trials} trials is used up; extend it with a higher --trials")
         if self._exhausted():
             return self._last("every recipe of the space was tried")
+        if self._weightless >= MOST_WITHOUT_WEIGHTS:
+            return self._last("what is proposed now wants pretrained weights that are not to be had")
         return _Task(self.strategy.ask(at_random=max(self._doubles, self._weightless) >= DOUBLES_UNTIL_RANDOM))
 
     def _last(self, reason: str) -> _Task | None:
@@ -325,10 +324,14 @@ class Coordinator:
         """Write the end of a trial, then tell the strategy and the watcher: in this order no kill loses a score."""
         trial.finished = time.time()
         folder = self.folder.trial(trial.number)
+        if trial.baseline and trial.failure == "bad_data":
+            self._skipped.add(trial.baseline)  # for this run; the next one looks again
         if trial.failure == "duplicate" or self._lacks_the_same(trial):
             folder.delete()
             self._doubles += trial.failure == "duplicate"
             self._weightless += trial.failure == "bad_data"
+            if trial.baseline:
+                self.watcher.note(f"Skipped again, baseline {trial.baseline}: {trial.message}")
             self._tell(trial)
             return
         folder.write(trial)
@@ -338,8 +341,6 @@ class Coordinator:
         self._trained_here += 1
         self._weightless = 0 if trial.epochs else self._weightless
         self._untrained = 0 if trial.epochs or trial.failure == "interrupted" else self._untrained + 1
-        if trial.baseline and trial.failure == "bad_data":
-            self._skipped.add(trial.baseline)
         self.watcher.ended(trial, self.best(), self.budget())
 
     def _lacks_the_same(self, trial: Trial) -> bool:
