@@ -48,16 +48,20 @@ PARTS = {
     "check": Part("check", "resolve addresses domains declare errors"),
     "space": Part("space", "check resolve recipe data domains declare errors"),
     "hpsearch": Part("hpsearch", "space recipe blocks optimizers domains data"),
-    "spacefile": Part("spacefile", "space errors", later="hpsearch"),
+    "spacefile": Part("spacefile", "space recipe errors", later="hpsearch"),
     "describe": Part("describe", "space resolve recipe addresses domains declare errors"),
     # The record; workers share its words and never touch its storage
-    "trial": Part("study.trial study.atomic", "errors"),
-    "study": Part("study study.folder", "trial errors"),
+    "trial": Part("study.trial study.atomic study.checkpoints", "errors"),
+    "study": Part(
+        "study study.folder study.lock study.live study.requests study.keeping study.room",
+        "trial addresses domains errors",
+    ),
     # Who proposes, and what is said
-    "strategies": Part("strategies", "resolve addresses domains errors"),
-    "messages": Part("messages", "describe trial addresses domains errors"),
+    "names": Part("strategies.names"),
+    "strategies": Part("strategies", "names describe resolve addresses domains errors"),
+    "messages": Part("messages errands", "describe trial addresses domains errors"),
     "events": Part("events", "trial"),
-    "limits": Part("limits", "trial"),
+    "limits": Part("limits", "trial errors"),
     # Inside workers
     "training": Part(
         "training",
@@ -65,8 +69,13 @@ PARTS = {
         "declare printing errors",
     ),
     # Where trials run
-    "preload": Part("executors.preload", "training printing"),
-    "executors": Part("executors executors.local", "printing errors", later="training"),
+    "process": Part("executors.process", later="training"),
+    "preload": Part("executors.preload", "process training printing"),
+    "executors": Part(
+        "executors executors.base executors.local executors.devices executors.memory executors.pipe executors.server",
+        "process messages printing errors",
+        later="training",
+    ),
     # The loop, and starting it
     "coordinator": Part("coordinator", "executors strategies study trial messages events limits describe space errors"),
     "launch": Part(
@@ -78,19 +87,22 @@ PARTS = {
     "results": Part("results", "leaderboard launch coordinator executors study trial messages errors"),
     "cli": Part(
         "cli",
-        "leaderboard study trial events errors",
-        later="hpsearch results launch coordinator limits messages space spacefile data printing",
+        "leaderboard study trial events names errors",
+        later="hpsearch results launch coordinator limits messages space spacefile describe resolve recipe data "
+        "printing",
     ),
 }
 
 # Who may import what at once and, where that is dear, who may inside functions.
 LIBRARIES = {
     "keras": Part("training", later="blocks optimizers"),
-    "keras_tuner": Part("training"),
+    "keras_tuner": Part("training", later="strategies"),  # there in a process of its own
     "tensorflow": Part("", later="training"),
     "jax": Part("", later="training"),
     "torch": Part("", later="training"),
     "numpy": Part("loading training", later="blocks"),
+    "ml_dtypes": Part("", later="training"),
+    "psutil": Part("executors", later="study"),
     "PIL": Part("", later="loading"),
     "sklearn": Part("", later="loading"),
     "optuna": Part("strategies", later="study"),

@@ -52,12 +52,13 @@ class TestWithoutData:
         assert found["class_names"] == ["bright", "dark"]
         assert found["data"]["found"] is False
         assert "nowhere" in found["data"]["where"]
-        assert found["at_most"] == {"parameters": 3_000}
+        assert found["at_most"] == {"parameters": 3_000, "flops": None, "memory": None}
         assert found["fits"] is None
         ours, by_name, by_path = found["baselines"]
         assert (ours["name"], by_name["name"], by_path["name"]) == ("ours", "by_name", "by_path")
         assert ours["parameters"] == (3 * 9 + 1) * 2 + (16 * 16 * 2 + 1) * 2
-        assert ours["multiply_adds"] == 3 * 9 * 2 * 32 * 32 + 16 * 16 * 2 * 2
+        assert ours["flops"] == 2 * (3 * 9 * 2 * 32 * 32 + 16 * 16 * 2 * 2)
+        assert ours["memory"] > 10_000_000
         assert ours["weights"] == "random"
         assert by_name["weights"] == "to be downloaded"
         assert by_path["weights"].startswith("missing: the weights mine.h5 are in none of")
@@ -67,6 +68,8 @@ class TestWithoutData:
         for sample in found["samples"]:
             assert sample["recipe"].startswith("Recipe(")
             assert (sample["parameters"] is None) == (sample["error"] is not None)
+            assert (sample["exceeds"] == ["parameters"]) == ((sample["parameters"] or 0) > 3_000)
+        assert found["rejected"] == sum(bool(sample["exceeds"]) for sample in found["samples"]) / 8
 
     def test_as_a_table(self, cli, space):
         said = cli("check", space, "--samples", 2)
@@ -77,9 +80,51 @@ class TestWithoutData:
         assert any(line.startswith("Data ") and "not found" in line for line in lines)
         assert any(line.startswith("by_path") and "weights missing: " in line for line in lines)
 
+    def test_a_limit_says_which_share_it_rejects(self, cli, space):
+        samples = json.loads(cli("check", space, "--json", "--samples", 8).out)["samples"]
+        beyond = sum(sample["exceeds"] == ["parameters"] for sample in samples)
+        assert 0 < beyond < 8
+        lines = cli("check", space, "--samples", 8).out.splitlines()
+        share = f"{beyond} of 8 draws ({beyond / 8:.0%}) would be rejected"
+        assert f"At most      3,000 parameters; {share}" in lines
+        assert sum("exceeds 3,000 parameters" in line for line in lines) == beyond
+
     def test_steps_cannot_be_timed(self, cli, space):
         sentence = cli("check", space, "--time").sentence
         assert sentence.startswith("--time needs the data: ")
+
+
+ENORMOUS = """
+def recipe(filters, units):
+    return Recipe(
+        model=Model(body=ConvNet(stages=[Stage(filters=filters)] * 2), dense=[Dense(units=units)]),
+        training=Training(epochs=1, batch_size=512),
+    )
+
+space = Space(
+    data="digits",
+    search=recipe(one_of(4, 1_000_000), one_of(300_000, 100_000_000)),
+    baselines={"huge": recipe(1_000_000, 100_000_000)},
+    constraints=at_most(flops=1e8, memory="1.5GB"),
+)
+"""
+
+
+def test_networks_beyond_any_machine_are_measured_and_not_allocated(cli, tmp_path, write_space):
+    space = write_space(tmp_path / "enormous.py", ENORMOUS)
+    said = cli("check", space, "--json", "--samples", 8)
+    assert said.code == 0, said
+    found = json.loads(said.out)
+    assert found["at_most"] == {"parameters": None, "flops": 100_000_000, "memory": 1_500_000_000}
+    (huge,) = found["baselines"]
+    assert huge["parameters"] > 4 * 10**14
+    assert huge["memory"] > 10**15
+    exceeds = {tuple(sample["exceeds"]) for sample in found["samples"]}
+    assert ("flops", "memory") in exceeds
+    assert exceeds <= {(), ("flops", "memory")}
+    table = cli("check", space, "--samples", 2).out
+    assert "At most      100 million FLOPs, 1.50 GB of memory; " in table
+    assert "exceeds 100 million FLOPs, exceeds 1.50 GB of memory" in " ".join(table.split())
 
 
 def test_steps_are_timed(cli, tmp_path, write_space, four_recipes):

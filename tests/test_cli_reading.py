@@ -1,4 +1,4 @@
-"""The reading commands on real study folders, and the helpers they print with."""
+"""The reading commands on real study folders."""
 
 import csv
 import io
@@ -13,25 +13,12 @@ from typing import Any
 import click
 import pytest
 from click.testing import CliRunner, Result
-from hypothesis import given
-from hypothesis import strategies as st
 
 from hpsearch.cli import output
-from hpsearch.cli.output import (
-    Cell,
-    Column,
-    Duration,
-    PositiveWhole,
-    count,
-    duration,
-    one_line,
-    score,
-    sparkline,
-    table,
-)
 from hpsearch.cli.reading import leaderboard, show, studies
 from hpsearch.errors import HpsearchError, InputError, StudyError
 from hpsearch.study import Epoch, StudyFolder, StudyInfo, Trial
+from hpsearch.study.live import Live, LiveSlot, write_live
 
 RECIPE = """Recipe(
     model=Model(body=ConvNet(stages=(Stage(filters=(32, 32)), Stage(filters=64))), dense=(Dense(units=128),)),
@@ -98,13 +85,54 @@ def call(command: click.Command, study: StudyFolder | Path, *args: str) -> Resul
 
 def test_leaderboard_shows_rank_scores_gap_and_failures(study: StudyFolder) -> None:
     lines = call(leaderboard, study).stdout.splitlines()
-    assert lines[0] == "digits: max val_accuracy, 4 trials (2 complete, 1 pruned, 1 out_of_memory)"
+    assert lines[0] == "digits: max val_accuracy, 4 trials (2 complete)"
     assert lines[2].split() == ["rank", "trial", "val", "train", "gap", "parameters", "epochs", "time", "state"]
     assert lines[3].split() == ["1", "1", "0.9500", "0.9900", "+0.0400", "3,253,068", "4/4", "1m", "01s", "COMPLETE"]
     assert lines[4].split()[:6] == ["2", "by_hand", "*", "0.9100", "0.9500", "+0.0400"]
     assert lines[6].endswith("FAIL: out_of_memory")
     assert "* baseline" in lines
+    assert "1 failed: 1 out_of_memory; 1 pruned" in lines
     assert "left out: 1 proposal that repeated a trial" in lines
+
+
+def test_failures_are_counted_by_kind_below_the_table(study: StudyFolder) -> None:
+    for number, kind in enumerate(("not_finite", "out_of_memory", "crashed", "out_of_memory"), start=10):
+        add(study, number, state="FAIL", failure=kind)
+    add(study, 20, 0.5, state="RUNNING")
+    lines = call(leaderboard, study).stdout.splitlines()
+    assert "5 failed: 3 out_of_memory, 1 crashed, 1 not_finite; 1 pruned; 1 interrupted" in lines
+
+
+def test_a_trial_that_nobody_trains_is_interrupted_and_ranked_with_its_score_so_far(study: StudyFolder) -> None:
+    add(study, 5, 0.93, state="RUNNING", epochs=2)
+    lines = call(leaderboard, study).stdout.splitlines()
+    assert lines[4].split()[:3] == ["2", "5", "0.9300"]
+    assert lines[4].endswith("interrupted")
+    assert any(line.startswith("interrupted: goes on from its checkpoint") for line in lines)
+    (entry,) = [row for row in json.loads(call(leaderboard, study, "--json").stdout) if row["number"] == 5]
+    assert (entry["state"], entry["interrupted"]) == ("RUNNING", True)
+    cells = {row["number"]: row for row in csv.DictReader(io.StringIO(call(leaderboard, study, "--csv").stdout))}
+    assert [cells[number]["interrupted"] for number in ("5", "1")] == ["true", "false"]
+
+
+def test_a_trial_in_a_slot_of_the_run_that_holds_the_study_is_running(study: StudyFolder) -> None:
+    add(study, 5, 0.93, state="RUNNING", epochs=2)
+    add(study, 6, None, state="RUNNING", epochs=0)
+
+    def states() -> list[str]:
+        lines = call(leaderboard, study).stdout.splitlines()
+        return [line.split()[-1] for line in lines if line.split()[:2] in (["2", "5"], ["-", "6"])]
+
+    with study.writing():
+        assert states() == ["interrupted", "interrupted"], "a run that has said nothing trains nothing yet"
+        said = Live(os.getpid(), "", "", 0.0, 0.0, 0.0, "running", slots=[LiveSlot("cpu", trial=5), LiveSlot("cpu")])
+        write_live(study, said)
+        assert states() == ["RUNNING", "interrupted"]
+        assert "goes on      at epoch 1, when its turn comes" in call(show, study, "6").stdout
+        said.pid += 1
+        write_live(study, said)
+        assert states() == ["interrupted", "interrupted"], "an earlier run said it"
+    assert states() == ["interrupted", "interrupted"]
 
 
 def test_top_cuts_every_form_and_says_so(study: StudyFolder) -> None:
@@ -200,6 +228,39 @@ def test_show_tells_why_a_trial_failed_and_where_its_log_is(study: StudyFolder) 
     assert "FAIL: out_of_memory" in text
     assert "[red]no[/red] memory left" in text
     assert str(study.trial(3).log) in text
+
+
+def test_show_tells_what_a_trial_costs_and_where_it_comes_from(study: StudyFolder) -> None:
+    more = {"flops": 12_345_678, "memory": 1_240_000_000, "device": "gpu 0", "parent": 1, "enqueued": True}
+    add(study, 7, 0.9, attempts=3, **more)
+    lines = call(show, study, "7").stdout.splitlines()
+    for line in (
+        "# FLOPs        12.3 million, one image forward",
+        "# memory       about 1.24 GB to train",
+        "# device       gpu 0",
+        "# continues    trial 1",
+        "# enqueued     with hpsearch enqueue",
+        "# attempts     3: training was taken up again",
+    ):
+        assert line in lines
+    shown = json.loads(call(show, study, "7", "--json").stdout)
+    assert {name: shown[name] for name in more} == more
+    assert (shown["attempts"], shown["interrupted"]) == (3, False)
+    (row,) = [row for row in json.loads(call(leaderboard, study, "--json").stdout) if row["number"] == 7]
+    assert all(row[name] == more[name] for name in ("flops", "memory", "device", "parent"))
+
+
+def test_show_says_nothing_of_what_is_not_known(study: StudyFolder) -> None:
+    add(study, 7, 0.9, attempts=1)
+    facts = [line.split()[1] for line in call(show, study, "7").stdout.splitlines() if line.startswith("# ")]
+    assert not {"FLOPs", "memory", "device", "continues", "enqueued", "attempts", "goes"} & set(facts)
+
+
+def test_show_tells_how_an_interrupted_trial_goes_on(study: StudyFolder) -> None:
+    add(study, 7, 0.9, state="RUNNING", epochs=2)
+    lines = call(show, study, "7").stdout.splitlines()
+    assert lines[0] == "# Trial 7 of study digits: interrupted, rank 3"
+    assert any(line.startswith("# goes on      at epoch 3, with: hpsearch run spaces/digits.py") for line in lines)
 
 
 def test_show_without_a_recipe_or_history(study: StudyFolder) -> None:
@@ -330,92 +391,3 @@ def test_a_narrow_terminal_keeps_the_columns_that_matter(
     assert "out_of_memory" in text
     assert ("epochs" in header) == (width >= 80)
     assert "…" not in text
-
-
-# ---- helpers
-
-
-@pytest.mark.parametrize(
-    ("seconds", "said"),
-    [
-        (0, "0.0s"),
-        (0.42, "0.4s"),
-        (0.99, "1s"),
-        (42, "42s"),
-        (59.7, "1m 00s"),
-        (185, "3m 05s"),
-        (3599.6, "1h 00m"),
-        (3900, "1h 05m"),
-        (86399, "23h 59m"),
-        (97200, "1d 03h"),
-    ],
-)
-def test_durations_read_well(seconds: float, said: str) -> None:
-    assert duration(seconds) == said
-
-
-@pytest.mark.parametrize(
-    ("text", "seconds"),
-    [("8h", 28800), ("90s", 90), ("30m", 1800), ("1h30m", 5400), ("1h 30m", 5400), ("1.5H", 5400), ("2d", 172800)],
-)
-def test_durations_are_understood(text: str, seconds: float) -> None:
-    assert Duration().convert(text, None, None) == seconds
-
-
-@pytest.mark.parametrize("text", ["", "8", "0s", "-1h", "h", "1m1h", "soon", "8 hours", "nan", "1e3s", "9" * 400 + "h"])
-def test_nonsense_durations_are_one_sentence(text: str) -> None:
-    option = click.Option(["--for", "-f"])
-    with pytest.raises(InputError, match=r"^--for got .*; allowed: a time such as 8h, 90s, 30m or 1h30m\.$"):
-        Duration().convert(text, option, None)
-
-
-@given(st.integers(1, 10**7))
-def test_a_duration_survives_being_written_down(seconds: int) -> None:
-    hours, minutes = seconds // 3600, seconds // 60 % 60
-    assert Duration().convert(f"{hours}h{minutes}m{seconds % 60}s", None, None) == seconds
-    read = Duration().convert(duration(seconds), None, None)
-    assert 0 <= seconds - read < (3600 if seconds >= 86400 else 60 if seconds >= 3600 else 1)
-
-
-def test_positive_whole_reads_whole_numbers() -> None:
-    assert PositiveWhole().convert("12", None, None) == 12
-    with pytest.raises(InputError):
-        PositiveWhole().convert("9" * 10_000, None, None)
-
-
-def test_numbers_are_shown_readably() -> None:
-    assert [score(value) for value in (0.5, 0.0, 123.456, 0.00012, None, math.nan)] == [
-        "0.5000",
-        "0.0000",
-        "123.5",
-        "1.2e-04",
-        "-",
-        "-",
-    ]
-    assert (count(3_253_068), count(None)) == ("3,253,068", "-")
-    assert one_line("a\x1b[31m red\n\tline\x07") == "a red line"
-
-
-def test_sparklines() -> None:
-    assert sparkline([0, 1, 2, 3, 4, 5, 6, 7]) == "▁▂▃▄▅▆▇█"
-    assert sparkline([1.0, math.nan, 2.0]) == "▁·█"
-    assert sparkline([5, 5]) == "▄▄"
-    assert sparkline([math.nan]) == "·"
-    assert sparkline([]) == ""
-    assert sparkline([0.5], low=0, high=0.5) == "█"
-    assert sparkline(list(range(100)), width=8) == "▁▂▃▄▅▆▇█"
-
-
-@given(st.lists(st.floats()), st.integers(0, 50))
-def test_a_sparkline_is_as_wide_as_it_may_be(values: list[float], width: int) -> None:
-    assert len(sparkline(values, width)) == min(len(values), width)
-
-
-def test_a_table_drops_columns_in_their_order(capsys: pytest.CaptureFixture[str]) -> None:
-    columns = [Column("name"), Column("first", drop=1), Column("second", drop=2)]
-    rows = [[Cell("x" * 10), Cell("y" * 10), Cell("z" * 10)]]
-    seen = []
-    for width in (40, 25, 12):
-        table(columns, rows, width)
-        seen.append(capsys.readouterr().out.split("\n")[0].split())
-    assert seen == [["name", "first", "second"], ["name", "second"], ["name"]]

@@ -8,11 +8,10 @@ import pytest
 
 from hpsearch import SGD, Augment, ConvNet, Dense, HyperModel, Model, Plateau, Recipe, Stage, Training
 from hpsearch.data.loading import Part
-from hpsearch.errors import DataError, ModelError, SpaceError, WeightsError
 from hpsearch.resolve import from_answers
 from hpsearch.training.build import Inputs, UserCodeError, build, build_network, with_momentum
-from hpsearch.training.failures import failure_kind, failure_sentence
 from hpsearch.training.fit import NotFiniteError, evaluate, fit, refit
+from hpsearch.training.watch import Watch
 
 INPUTS = Inputs((4, 4, 1), 2, 255.0)
 NET = ConvNet(stages=[Stage(filters=2)])
@@ -44,16 +43,24 @@ def built(model=None, *, rate=0.1, **training):
     return build(recipe, INPUTS, from_answers({}))
 
 
+class Noting(Watch):
+    """Notes the epochs, and ends training after some."""
+
+    def __init__(self, stop_after=None):
+        self.stop_after = stop_after
+        self.epochs = []
+
+    def epoch(self, epoch, checkpoint):
+        self.epochs.append(epoch)
+        return "halt" if len(self.epochs) == self.stop_after else "go"
+
+
 def trained(network, *, metric="val_accuracy", stop_after=None, train=TRAIN, validation=VALIDATION):
     """The outcome, and the epochs it went through."""
-    epochs = []
-
-    def on_epoch(epoch):
-        epochs.append(epoch)
-        return len(epochs) != stop_after
-
+    watch = Noting(stop_after)
     maximize = metric == "val_accuracy"
-    return fit(network, train, validation, INPUTS, metric=metric, maximize=maximize, seed=0, on_epoch=on_epoch), epochs
+    outcome = fit(network, train, validation, INPUTS, metric=metric, maximize=maximize, seed=0, watch=watch)
+    return outcome, watch.epochs
 
 
 @pytest.mark.parametrize(("metric", "best"), [("val_accuracy", max), ("val_loss", min)])
@@ -94,11 +101,11 @@ def test_early_stopping_and_plateau():
 
 def test_a_retraining_replays_the_learning_rates():
     network = built(epochs=9, early_stopping=1, schedule=Plateau(patience=1))
-    seen = []
+    watch = Noting()
     rates = (0.1, 0.05, 0.2, 0.2)
-    refit(network, TRAIN, INPUTS, learning_rates=rates, seed=0, on_epoch=lambda epoch: seen.append(epoch) or True)
-    assert [epoch.metrics["learning_rate"] for epoch in seen] == pytest.approx(rates)
-    assert set(seen[0].metrics) == {"loss", "accuracy", "learning_rate"}
+    refit(network, TRAIN, INPUTS, learning_rates=rates, seed=0, watch=watch)
+    assert [epoch.metrics["learning_rate"] for epoch in watch.epochs] == pytest.approx(rates)
+    assert set(watch.epochs[0].metrics) == {"loss", "accuracy", "learning_rate"}
 
 
 class TestNotFinite:
@@ -155,33 +162,9 @@ class TestHyperModel:
     def test_with_a_schedule_of_its_own_replays_itself(self):
         schedule = keras.optimizers.schedules.ExponentialDecay(0.1, 4, 0.5)
         network = built(HyperModel(compiled(optimizer=keras.optimizers.SGD(schedule))))
-        seen = []
-        refit(network, TRAIN, INPUTS, learning_rates=(0.1, 0.05), seed=0, on_epoch=lambda e: seen.append(e) or True)
-        assert [epoch.metrics["learning_rate"] for epoch in seen] == pytest.approx([0.1, 0.05])
-
-
-@pytest.mark.parametrize(
-    ("error", "kind"),
-    [
-        (NotFiniteError("x"), "not_finite"),
-        (UserCodeError("x"), "user_code"),
-        (UserCodeError("build(hp) raised ResourceExhaustedError: OOM when allocating tensor"), "out_of_memory"),
-        (ModelError("x"), "invalid_model"),
-        (SpaceError("x"), "invalid_model"),
-        (DataError("x"), "bad_data"),
-        (WeightsError("x"), "bad_data"),
-        (MemoryError(), "out_of_memory"),
-        (RuntimeError("RESOURCE_EXHAUSTED: out of memory while trying to allocate"), "out_of_memory"),
-        (RuntimeError("CUDA error"), "crashed"),
-    ],
-)
-def test_failures_are_recognised(error, kind):
-    assert failure_kind(error) == kind
-
-
-def test_what_is_said_of_a_failure_is_short_and_one_line():
-    assert failure_sentence(RuntimeError("a\n  b " + "c" * 900)) == "RuntimeError: a b " + "c" * 482
-    assert failure_sentence(ModelError("does not fit")) == "does not fit"
+        watch = Noting()
+        refit(network, TRAIN, INPUTS, learning_rates=(0.1, 0.05), seed=0, watch=watch)
+        assert [epoch.metrics["learning_rate"] for epoch in watch.epochs] == pytest.approx([0.1, 0.05])
 
 
 def test_a_recipe_is_not_changed_by_training():

@@ -9,7 +9,7 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hpsearch.results.leaderboard import FIELDS, as_csv, as_json, outcome, rank
+from hpsearch.results.leaderboard import FIELDS, as_csv, as_json, counts, outcome, rank, summary
 from hpsearch.study import Trial
 
 
@@ -47,6 +47,36 @@ def test_a_score_counts_whatever_the_state_and_trials_without_one_come_last() ->
     rows = rank(trials, maximize=True)
     assert order(rows) == [(1, 2), (2, 3), (3, 1), (None, 0), (None, 4), (None, 5)]
     assert [outcome(row.trial) for row in rows[:3]] == ["FAIL: timed_out", "PRUNED", "COMPLETE"]
+
+
+def test_an_open_trial_is_interrupted_unless_it_is_being_trained() -> None:
+    trials = [trial(0, 0.5, state="RUNNING"), trial(1, 0.9, state="RUNNING"), trial(2), trial(3, state="RUNNING")]
+    rows = rank(trials, maximize=True, training={0})
+    assert [(row.rank, row.trial.number, row.outcome) for row in rows] == [
+        (1, 1, "interrupted"),
+        (2, 0, "RUNNING"),
+        (None, 2, "COMPLETE"),
+        (None, 3, "interrupted"),
+    ]
+    assert counts(rows) == {"interrupted": 2, "RUNNING": 1, "COMPLETE": 1}
+    assert not any(row.interrupted for row in rank(trials, True, training=range(4)))
+
+
+def test_counts_in_words() -> None:
+    numbers = {"PRUNED": 4, "out_of_memory": 2, "interrupted": 1, "not_finite": 1, "COMPLETE": 1200, "crashed": 0}
+    assert [words for _, words in summary(numbers)] == [
+        "1,200 complete",
+        "3 failed: 2 out_of_memory, 1 not_finite",
+        "4 pruned",
+        "1 interrupted",
+    ]
+    assert summary({"failed: crashed": 2, "complete": 1}) == [
+        ("COMPLETE", "1 complete"),
+        ("FAIL", "2 failed: 2 crashed"),
+    ]
+    assert summary({"FAIL": 3}) == [("FAIL", "3 failed")]
+    assert summary({"FAIL": 3, "crashed": 2}) == [("FAIL", "3 failed: 2 crashed")]
+    assert summary({}) == []
 
 
 def test_repeats_are_left_out() -> None:

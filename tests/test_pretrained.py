@@ -130,7 +130,7 @@ def test_weights_that_cannot_be_had_are_asked_for_once_and_said_once(cli, tmp_pa
 
 def test_a_baseline_without_its_weights_is_skipped_once_a_run(cli, tmp_path, monkeypatch):
     """Two of them want one file; a second run looks for it again, says so, and ends."""
-    monkeypatch.setattr("hpsearch.coordinator.MOST_WITHOUT_WEIGHTS", 20)
+    monkeypatch.setattr("hpsearch.coordinator.agenda.MOST_WITHOUT_WEIGHTS", 20)
     space = tmp_path / "both.py"
     space.write_text(
         "from hpsearch import MobileNetV2, Model, Recipe, Space, Training, one_of\n"

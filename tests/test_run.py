@@ -8,6 +8,10 @@ import pytest
 optuna.logging.set_verbosity(optuna.logging.ERROR)
 
 
+CHECKPOINTS = {"checkpoint.npz", "checkpoint.previous.npz"}
+"""Of the best trials, and of those that can still go on."""
+
+
 def study_of(folder):
     return optuna.load_study(study_name=folder.name, storage=f"sqlite:///{folder / 'study.db'}")
 
@@ -55,7 +59,7 @@ class TestFourRecipes:
         folder, results = runs
         for trial in results[-1][1]:
             own = folder / "trials" / f"{trial['number']:05d}"
-            assert {path.name for path in own.iterdir()} == {"trial.json", "recipe.py", "history.csv", "log.txt"}
+            assert {path.name for path in own.iterdir()} == {"trial.json", "recipe.py", "history.csv", "log.txt"} | CHECKPOINTS
             assert (own / "recipe.py").read_text().startswith("Recipe(")
             history = history_of(folder, trial["number"])
             assert [epoch["epoch"] for epoch in history] == [1, 2]
@@ -211,20 +215,24 @@ def test_a_build_that_fails_in_every_way_does_not_end_the_search(cli, tmp_path, 
     assert len(alone) == 2, "choices that were tried in vain are not tried again"
 
 
-def test_the_time_budget_ends_a_trial_and_the_run(cli, tmp_path, write_space, four_recipes, trials_of):
+def test_the_time_budget_ends_the_run_and_more_time_goes_on(cli, tmp_path, write_space, four_recipes, trials_of):
     space = write_space(tmp_path / "four.py", four_recipes.replace("epochs=2", "epochs=100_000"))
     options = ("--subset", 100, "--results", tmp_path)
     said = cli("run", space, "--for", "1s", *options)
     assert said.code == 0, said
     assert "the time of 1 s is used up; extend it with a longer --for" in said.out
     trials = trials_of(tmp_path / "four")
-    assert [trial["state"] for trial in trials] == ["PRUNED"]
-    assert trials[0]["message"] == "stopped when the time budget was used up"
+    assert [(trial["state"], trial["failure"]) for trial in trials] == [("RUNNING", "interrupted")]
     assert trials[0]["score"] is not None
     again = cli("run", space, "--for", "1s", *options)
     assert again.code == 0
     assert "is used up" in again.out
     assert trials_of(tmp_path / "four") == trials
+    longer = cli("run", space, "--for", "10m", "--until", "val_accuracy>=0", *options)
+    assert f"goes on at epoch {trials[0]['epochs'] + 1} of 100000" in longer.out
+    trial = trials_of(tmp_path / "four")[0]
+    assert trial["epochs"] == trials[0]["epochs"] + 1
+    assert (trial["state"], trial["message"]) == ("COMPLETE", "reached val_accuracy>=0")
 
 
 def test_a_trial_that_would_take_most_of_the_time_is_stopped_early(cli, tmp_path, write_space, four_recipes, trials_of):
@@ -239,17 +247,17 @@ def test_a_trial_that_would_take_most_of_the_time_is_stopped_early(cli, tmp_path
 
 def test_workers_are_replaced_before_their_memory_has_grown(cli, tmp_path, write_space, four_recipes, monkeypatch):
     """The new ones read the copy in the record, whatever has become of the file."""
-    from hpsearch import launch
+    from hpsearch.executors.local import LocalExecutor
 
     space = write_space(tmp_path / "four.py", four_recipes)
-    prepared_worker, loaded = launch.prepared_worker, []
+    start, loaded = LocalExecutor.start, []
 
-    def spied(setup):
-        loaded.append(setup.space_file)
-        return prepared_worker(setup)
+    def spied(executor, slot):
+        loaded.append(executor.setup.space_file)
+        start(executor, slot)
 
-    monkeypatch.setattr(launch, "prepared_worker", spied)
-    monkeypatch.setattr("hpsearch.coordinator.TRIALS_A_WORKER", 1)
+    monkeypatch.setattr(LocalExecutor, "start", spied)
+    monkeypatch.setattr("hpsearch.coordinator.crew.TRIALS_A_WORKER", 1)
     said = cli("run", space, "--no-baselines", "--subset", 60, "--epochs", 1, "--trials", 2, "--results", tmp_path)
     assert said.code == 0, said
     assert loaded == [space, tmp_path / "four" / "space.py"]
@@ -267,15 +275,15 @@ def test_a_search_in_which_nothing_can_be_trained(cli, tmp_path, write_space, tr
     assert len(trials_of(tmp_path / "mine")) == 1, "it is not tried again and again"
 
 
-def _killed(trials):
+def _states(trials):
     return [(trial["number"], trial["state"], trial["failure"]) for trial in trials]
 
 
 def test_kills_and_signals(command, cli, tmp_path, write_space, gated_space, trials_of, history_of, wait_for):
-    """A worker is killed, then the coordinator, then Ctrl-C is pressed; the same command goes on each time."""
+    """A worker is killed, then the coordinator, then Ctrl-C is pressed; the same trial goes on each time."""
     space = write_space(tmp_path / "mine.py", gated_space)
     study, gate, reached = tmp_path / "results" / "mine", tmp_path / "gate", tmp_path / "reached"
-    arguments = ("run", space, "--trials", 3, "--subset", 200, "--results", tmp_path / "results")
+    arguments = ("run", space, "--trials", 2, "--subset", 200, "--results", tmp_path / "results")
 
     def worker():
         """The process that trains, once it waits in the middle of the second epoch."""
@@ -286,7 +294,8 @@ def test_kills_and_signals(command, cli, tmp_path, write_space, gated_space, tri
     gate.touch()
     first = command(*arguments)
     os.kill(worker(), 9)
-    assert "trial 0 FAIL: crashed" in first.line_with("crashed")
+    assert "trial 0 interrupted after 1/3 epochs: the worker process was ended by signal 9" in first.line_with("signal 9")
+    assert "trial 0 goes on at epoch 2 of 3" in first.line_with("goes on at")
     second_worker = worker()
 
     second = cli(*arguments)
@@ -294,33 +303,67 @@ def test_kills_and_signals(command, cli, tmp_path, write_space, gated_space, tri
 
     first.kill()
     wait_for(first.gone, f"the end of worker {second_worker}, left alone in the middle of an epoch")
-    assert _killed(trials_of(study)) == [(0, "FAIL", "crashed"), (1, "RUNNING", None)]
-    assert len(history_of(study, 1)) == 1
+    assert _states(trials_of(study)) == [(0, "RUNNING", None)]
+    assert len(history_of(study, 0)) == 1
 
     third = command(*arguments)
-    third.line_with("2 trials so far; 1 interrupted, trained again")
+    third.line_with("1 trials so far; 1 interrupted, taken up again")
     worker()
     third.interrupt()
-    third.line_with("Stopping after this epoch; press Ctrl-C again to stop at once.")
+    third.line_with("Stopping by SIGINT; trials write their checkpoints.")
     gate.unlink()
     said = third.end()
     assert said.code == 0, said
     assert "Stopped by SIGINT; the same command goes on from here." in said.out
     assert said.err == ""
-    assert len(history_of(study, 2)) == 2
+    assert _states(trials_of(study)) == [(0, "RUNNING", "interrupted")]
+    assert len(history_of(study, 0)) in (1, 2), "a fit of the user's own stops at the end of an epoch"
     wait_for(third.gone, "the end of all processes")
 
     assert cli(*arguments).code == 0
     trials = trials_of(study)
-    assert _killed(trials)[:4] == [
-        (0, "FAIL", "crashed"),
-        (1, "FAIL", "interrupted"),
-        (2, "FAIL", "interrupted"),
-        (3, "COMPLETE", None),
-    ]
-    assert trials[1]["answers"] == trials[2]["answers"] == trials[3]["answers"] != trials[0]["answers"]
-    assert trials[1]["epochs"] == 1
-    assert trials[1]["seconds"] > 0
-    assert [trial["state"] for trial in trials[4:]] == ["COMPLETE"], "three count: the crash, and two that ended"
-    told = study_of(study).trials
-    assert [trial.state.name for trial in told] == ["PRUNED", "FAIL", "FAIL", "COMPLETE", "COMPLETE"]
+    assert _states(trials) == [(0, "COMPLETE", None), (1, "COMPLETE", None)]
+    assert trials[0]["attempts"] == 4
+    assert [epoch["epoch"] for epoch in history_of(study, 0)] == [1, 2, 3]
+    assert [trial.state.name for trial in study_of(study).trials] == ["COMPLETE", "COMPLETE"]
+
+
+def test_a_run_whose_first_trials_all_fail_alike_is_stopped(cli, tmp_path, write_space, trials_of):
+    text = (
+        "def build(hp):\n    raise OSError(f'no {hp.Int(chr(97), 0, 10_000)}')\n"
+        "space = Space(data='digits', search=Recipe(model=HyperModel(build), training=Training(epochs=1)))\n"
+    )
+    space = write_space(tmp_path / "mine.py", text)
+    said = cli("run", space, "--trials", 50, "--subset", 60, "--results", tmp_path)
+    assert said.code == 1
+    assert said.err.startswith("Error: The first 5 trials all failed alike (user_code): build(hp) raised OSError: no ")
+    assert len(trials_of(tmp_path / "mine")) == 5
+
+
+def test_patience_ends_a_search_that_gets_no_better(cli, tmp_path, write_space, four_recipes):
+    space = write_space(tmp_path / "four.py", four_recipes.replace("one_of(2, 4)", "one_of(2, 3, 4, 5, 6, 7, 8, 9)"))
+    options = ("--epochs", 1, "--subset", 60, "--no-baselines", "--results", tmp_path)
+    said = cli("run", space, "--patience", 3, *options)
+    assert said.code == 0, said
+    assert "3 trials in a row were no improvement beyond noise; go on with a higher --patience" in said.out
+
+
+def test_one_trial_is_bounded(cli, tmp_path, write_space, four_recipes, trials_of):
+    space = write_space(tmp_path / "four.py", four_recipes.replace("epochs=2", "epochs=100_000"))
+    options = ("--subset", 100, "--no-baselines", "--trials", 1, "--results", tmp_path)
+    assert cli("run", space, "--per-trial", "1s", *options).code == 0
+    (trial,) = trials_of(tmp_path / "four")
+    assert trial["state"] == "PRUNED"
+    assert trial["message"].endswith("--per-trial allows 1 s")
+    assert trial["score"] is not None
+
+
+def test_two_workers_share_the_cpu(cli, tmp_path, write_space, four_recipes, trials_of):
+    space = write_space(tmp_path / "four.py", four_recipes)
+    options = ("--subset", 100, "--per-device", 2, "--results", tmp_path)
+    assert cli("run", space, *options).code == 0
+    trials = trials_of(tmp_path / "four")
+    assert len({trial["hash"] for trial in trials}) == 4
+    assert {trial["state"] for trial in trials} == {"COMPLETE"}
+    times = sorted((trial["started"], trial["finished"]) for trial in trials)
+    assert any(later[0] < earlier[1] for earlier, later in zip(times, times[1:], strict=False)), "two at a time"

@@ -1,15 +1,15 @@
-"""What is shown of a run: the plain lines, the live screen, and how long it will take."""
+"""What is shown of a run: the plain lines and the live screen."""
 
 import io
 import math
 import re
+from typing import Any
 
 import pytest
 from rich.console import Console
 
 from hpsearch.cli.brief import describe
 from hpsearch.cli.lines import PlainLines
-from hpsearch.cli.progress import time_left
 from hpsearch.cli.screen import LiveScreen
 from hpsearch.events import Budget, Watcher
 from hpsearch.study import Epoch, Trial
@@ -77,25 +77,6 @@ def play(watcher: Watcher, clock: Clock, name: str | None = None) -> None:
         )
 
 
-# ---- how long
-
-
-@pytest.mark.parametrize(
-    ("budget", "seconds", "under_way", "left"),
-    [
-        (Budget(0, None, 0.0, None), 50.0, 0.5, None),
-        (Budget(0, 10, 0.0, None), 50.0, 0.0, None),
-        (Budget(0, 10, 0.0, None), 50.0, 0.5, 950.0),
-        (Budget(5, 10, 0.0, None), 50.0, 0.0, 50.0),
-        (Budget(5, 10, 0.0, 60.0), 50.0, 0.0, 10.0),
-        (Budget(5, 10, 0.0, 1e6), 50.0, 0.0, 50.0),
-        (Budget(12, 10, 0.0, 40.0), 50.0, 0.0, 0.0),
-    ],
-)
-def test_time_left(budget: Budget, seconds: float, under_way: float, left: float | None) -> None:
-    assert time_left(budget, seconds, under_way) == left
-
-
 # ---- in a few words
 
 
@@ -133,7 +114,7 @@ def test_plain_lines_say_start_end_and_epochs_now_and_then(capsys: pytest.Captur
     assert capsys.readouterr().out.splitlines() == [
         "digits: [red]resumed[/red] here",
         f"trial 0 (by_hand) started: {ABOUT}, 3,253,068 parameters",
-        "trial 0 (by_hand) epoch 2/4: val_accuracy -, best 0.5000",
+        "trial 0 (by_hand) epoch 2/4: val_accuracy -, best 0.5000, about 40s left",
         (
             "trial 0 (by_hand) COMPLETE, val_accuracy 0.9000, 3/4 epochs, 1m 00s; 1/4 trials, best 0.9000 by by_hand, "
             "about 3m 00s left"
@@ -141,9 +122,10 @@ def test_plain_lines_say_start_end_and_epochs_now_and_then(capsys: pytest.Captur
         f"trial 1 started: {ABOUT}",
         (
             "trial 1 FAIL: out_of_memory, 0.0s ([red]no[/red] memory); 2/4 trials, best 0.9000 by by_hand, "
-            "about 1m 00s left"
+            "about 2m 00s left"
         ),
         f"trial 2 started: {ABOUT}",
+        "digits: 1 complete; 1 failed: 1 out_of_memory; 1m 20s of 1h 00m used",
     ]
 
 
@@ -161,6 +143,64 @@ def test_plain_lines_for_a_loss_without_any_limit(capsys: pytest.CaptureFixture[
     ]
 
 
+def test_plain_lines_tell_what_is_left_open_and_what_goes_on(capsys: pytest.CaptureFixture[str]) -> None:
+    clock = Clock()
+    budget = Budget(0, None, 0.0, None, {}, slots=2)
+    with PlainLines("val_accuracy", True, "digits", clock=clock) as lines:
+        new = Trial(number=0, device="gpu 0", attempts=1, epochs_budget=30)
+        lines.started(new, budget)
+        lines.left(new, "the worker process was ended\nby signal 9")
+        new.attempts = 2
+        lines.started(new, budget)
+        going_on = Trial(number=1, epochs=3, epochs_budget=30, attempts=2, parent=7)
+        lines.started(going_on, budget)
+        lines.left(going_on, "the run stops")
+        lines.started(Trial(number=2, epochs=3, epochs_budget=9, attempts=1, parent=7), budget)
+        lines.started(Trial(number=3, epochs=9, epochs_budget=9, attempts=2), budget)
+    assert capsys.readouterr().out.splitlines() == [
+        "trial 0 started: gpu 0",
+        "trial 0 interrupted: the worker process was ended by signal 9; it begins again",
+        "trial 0 started again: gpu 0",
+        "trial 1 goes on at epoch 4 of 30",
+        "trial 1 interrupted after 3/30 epochs: the run stops; it goes on from there",
+        "trial 2 goes on at epoch 4 of 9 from trial 7",
+        "trial 3 goes on after its last epoch",
+        "digits: 1 interrupted; 0.0s used",
+    ]
+
+
+def test_plain_lines_say_once_that_they_are_paused_and_once_that_they_go_on(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    lines = PlainLines("val_accuracy", True, "digits", clock=Clock())
+    for reason in ("", "the disk\nis full", "the disk is full", "", ""):
+        lines.paused(reason)
+    assert capsys.readouterr().out.splitlines() == ["digits: paused: the disk is full", "digits: goes on"]
+
+
+def test_plain_lines_of_many_slots_are_no_more_than_those_of_one(capsys: pytest.CaptureFixture[str]) -> None:
+    clock = Clock()
+    lines = PlainLines("val_accuracy", True, "digits", every=30.0, clock=clock)
+    budget = Budget(0, None, 0.0, None, slots=16)
+    trials = [Trial(number=number) for number in range(16)]
+    for trial in trials:
+        lines.started(trial, budget)
+    for epoch in range(1, 97):
+        clock.now += 10.0
+        for trial in trials:
+            lines.epoch(trial, Epoch(epoch, 10.0, {"val_accuracy": 0.5}), budget)
+    assert capsys.readouterr().out.count("epoch") == 960 / 30
+
+
+def test_plain_lines_name_the_patience_and_what_ends_the_study_at_the_latest(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    lines = PlainLines("val_accuracy", True, "digits", clock=Clock())
+    trial = Trial(number=0, state="PRUNED", epochs=2, seconds=10.0, score=0.5)
+    lines.ended(trial, trial, Budget(1, 4, 10.0, None, patience=40, without_improvement=12))
+    assert capsys.readouterr().out.endswith("12 of 40 without improvement, at most 30s left\n")
+
+
 # ---- the live screen
 
 
@@ -175,10 +215,11 @@ def test_the_screen_shows_what_matters_and_fits(width: int) -> None:
     assert len(lines) < 24
     assert lines[0] == "digits  max val_accuracy"
     assert "2/4" in lines[1]
-    assert "1m 20s of 1h 00m, about 48s left" in lines[2]
+    assert "1m 20s of 1h 00m, about 1m 20s left" in lines[2]
     assert "0.9000  by_hand" in text
-    assert "1 complete  1 out_of_memory" in text
-    assert "epoch 2/4  █▁  0.3000, best 0.4000  20s" in text
+    assert "1 complete  1 failed: 1 out_of_memory" in text
+    assert re.search(r"^2 .* 2/4  0\.4000 .* 20s  ConvNet 32", text, re.MULTILINE)
+    assert ("█▁" in text) == (width >= 80)
     assert text.index("FAIL: out_of_memory") < text.index("COMPLETE")
 
 
@@ -205,13 +246,93 @@ def test_a_tiny_terminal_is_survived(width: int, height: int) -> None:
     assert shown(screen, width, height)
 
 
-def test_many_running_trials_leave_the_head_on_the_screen() -> None:
-    screen = LiveScreen("val_accuracy", True, "digits", clock=Clock())
-    for number in range(30):
-        screen.started(Trial(number=number, recipe=RECIPE, epochs_budget=4), Budget(0, 40, 0.0, None))
-    lines = shown(screen, 80)
-    assert len(lines) <= 24
-    assert "running   0" in "\n".join(lines)
+def started(slots: int, running: int, **more: Any) -> LiveScreen:
+    """A screen of some slots with trials in their first epochs."""
+    clock = Clock()
+    screen = LiveScreen("val_accuracy", True, "digits", clock=clock)
+    budget = Budget(0, 40, 0.0, None, slots=slots, **more)
+    for number in range(running):
+        trial = Trial(
+            number=number, recipe=RECIPE, epochs_budget=4, device=f"gpu {number // 2}" if slots > 1 else "cpu"
+        )
+        screen.started(trial, budget)
+        screen.epoch(trial, Epoch(1, 10.0, {"val_accuracy": number / 100}), budget)
+    return screen
+
+
+@pytest.mark.parametrize("width", [60, 80, 120])
+@pytest.mark.parametrize("slots", [1, 4, 16])
+def test_every_slot_has_a_line(slots: int, width: int) -> None:
+    lines = shown(started(slots, slots), width, 40)
+    assert max(map(len, lines)) < width
+    place = next(place for place, line in enumerate(lines) if line.startswith("running"))
+    rows = [line.split() for line in lines[place + 1 : place + 1 + slots]]
+    assert [row[0] for row in rows] == [str(number) for number in range(slots)]
+    assert [row[row.index("1/4") + 1] for row in rows] == [f"{number / 100:.4f}" for number in range(slots)]
+    assert all("30s" in row for row in rows), "three epochs of ten seconds are left"
+    assert ("device" in lines[place]) == (slots > 1)
+    assert lines[place].startswith(f"running {slots}/{slots}" if slots > 1 else "running ")
+    assert ("ConvNet" in lines[place + 1]) == (width > 60 or slots == 1)
+
+
+@pytest.mark.parametrize("height", [10, 24])
+def test_many_running_trials_leave_the_head_on_the_screen(height: int) -> None:
+    lines = shown(started(30, 30), 80, height)
+    assert len(lines) <= height
+    assert lines[0].startswith("digits")
+    rows = [line for line in lines if re.match(r"\d+ +gpu", line)]
+    assert rows
+    assert f"… {30 - len(rows)} more" in "\n".join(lines)
+
+
+@pytest.mark.parametrize("width", [60, 80, 120])
+def test_the_screen_says_what_else_ends_the_study(width: int) -> None:
+    more = {"until": "val_accuracy>=0.95", "patience": 40, "without_improvement": 12}
+    text = " ".join(" ".join(shown(started(2, 2, **more), width)).split())
+    assert "until val_accuracy>=0.95, or 40 trials without improvement (12 so far) best" in text
+    assert "at most" in text
+
+
+@pytest.mark.parametrize("width", [60, 80, 120])
+def test_failures_are_counted_by_kind_in_full(width: int) -> None:
+    kinds = {"out_of_memory": 12, "not_finite": 3, "crashed": 2, "timed_out": 2, "invalid_model": 1}
+    lines = shown(started(1, 1, counts={"COMPLETE": 30, "PRUNED": 4, **kinds}), width)
+    assert max(map(len, lines)) < width
+    said = " ".join(" ".join(lines).split())
+    whole = "20 failed: 12 out_of_memory, 3 not_finite, 2 crashed, 2 timed_out, 1 invalid_model 4 pruned"
+    assert f"so far 30 complete {whole} running" in said
+
+
+@pytest.mark.parametrize("width", [60, 80, 120])
+def test_a_pause_is_shown_until_it_is_over(width: int) -> None:
+    screen = started(2, 2)
+    assert "left" in shown(screen, width)[2]
+    reason = "the disk of results is full: 1.24 GB are wanted and 12.0 MB are free; make room and it goes on"
+    screen.paused(reason)
+    lines = shown(screen, width)
+    assert max(map(len, lines)) < width
+    assert lines[1].startswith(" PAUSED: the disk")
+    assert reason in " ".join(" ".join(lines).split())
+    assert not any("about" in line for line in lines), "nobody knows how long a pause takes"
+    screen.paused("")
+    assert "PAUSED" not in "\n".join(shown(screen, width))
+
+
+def test_a_trial_that_was_left_is_said_above_and_counted_until_it_goes_on() -> None:
+    clock, console = Clock(), screen_of(80)
+    budget = Budget(0, 4, 0.0, None)
+    trial = Trial(number=5, recipe=RECIPE, epochs=3, epochs_budget=4)
+    with LiveScreen("val_accuracy", True, "digits", clock=clock, console=console) as screen:
+        screen.started(trial, budget)
+        screen.left(trial, "the worker process hung")
+        assert "1 interrupted" in "\n".join(shown(screen, 80))
+        assert not any(line.startswith("running") for line in shown(screen, 80))
+        screen.started(trial, budget)
+        assert "interrupted" not in "\n".join(shown(screen, 80))
+        screen.left(trial, "the run stops")
+    text = said(console)
+    assert "trial 5 interrupted after 3/4 epochs: the worker process hung" in text
+    assert "1 interrupted" in text[text.rindex("so far") :], "the last screen says what is left to do"
 
 
 def test_markup_of_users_is_shown_as_it_is() -> None:

@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from hpsearch.errors import SpaceError
-from hpsearch.spacefile import is_declarative, load_space
+from hpsearch.resolve import answers_of
+from hpsearch.spacefile import is_declarative, load_recipe, load_space
 
 SPACE = """
 from hpsearch import ConvNet, Model, Recipe, Space, Stage, Training
@@ -108,7 +109,7 @@ def test_only_what_declares_is_loaded_without_a_worker(tmp_path, text, answer):
 @pytest.mark.parametrize(
     ("call", "sentence"),
     [
-        ("at_most(params=3)", "Did you mean parameters? Write it as at_most(parameters=...)."),
+        ("at_most(params=3)", "Did you mean parameters? Write it as at_most(parameters=..., flops=..., memory=...)."),
         (
             "between(8)",
             "missing 1 required positional argument: 'high'. Write it as between(low, high, step=..., log=...).",
@@ -122,3 +123,95 @@ def test_a_wrong_call_says_how_it_is_written(tmp_path, call, sentence):
     with pytest.raises(SpaceError, match=r"mine\.py, line 2: ") as caught:
         load_space(path)
     assert sentence in str(caught.value)
+
+
+class TestRecipes:
+    """A recipe's text, read with the words of hpsearch and of its space file."""
+
+    BLOCK = (
+        "import dataclasses\n@dataclasses.dataclass(frozen=True)\nclass Block:\n    units: int = 3\n"
+        "    def __call__(self, x):\n        return x\n"
+        "def recipe(units):\n    return Recipe(model=Model(body=Block(units)), training=Training(epochs=1))\n"
+    )
+    PLAIN = "Recipe(\n    model=Model(body=Block(units=4)),\n    training=Training(epochs=2),\n)\n"
+
+    @pytest.fixture
+    def space_file(self, tmp_path):
+        return write(tmp_path / "mine.py", 2, "from hpsearch import Model, Recipe, Training\n" + self.BLOCK)
+
+    @pytest.mark.parametrize(
+        "text",
+        [
+            PLAIN,
+            "# of a trial\n" + PLAIN,
+            '"""What it is."""\n' + PLAIN,
+            f"recipe = {PLAIN}",
+            f'"""What it is."""\nfrom hpsearch import Recipe\n\nrecipe = {PLAIN}',
+            "units = 4\n" + PLAIN.replace("units=4", "units=units"),
+            f"made = {PLAIN}\nmade",
+            f"recipe = {PLAIN}\nlen('afterwards')",
+            "import dataclasses\ndataclasses.replace(recipe(4), training=Training(epochs=2))",
+            "import dataclasses\nrecipe = dataclasses.replace(recipe(4), training=Training(epochs=2))",
+        ],
+    )
+    def test_an_expression_or_a_program(self, space_file, text):
+        found = load_recipe(text, space_file)
+        assert (found.model.body.units, found.training.epochs) == (4, 2)
+
+    def test_the_classes_are_those_of_the_space(self, tmp_path):
+        """Loaded before or only now, the space and the recipe share what the file defines."""
+        before = "from hpsearch import one_of\n" + self.BLOCK
+        text = SPACE.replace("ConvNet(stages=[Stage(filters=WIDTH)])", "Block(units=one_of(4, 5))")
+        path = tmp_path / "blocks.py"
+        path.write_text(text.split("space =")[0] + before + "space =" + text.split("space =")[1])
+        space = load_space(path)
+        recipe = load_recipe(self.PLAIN.replace("epochs=2", "epochs=1"), path)
+        assert answers_of(space.search, recipe) == {"model.body.units": 4}
+        assert type(recipe.model.body) is type(space.search.model.body)
+
+    def test_the_space_file_is_run_where_it_was_not(self, space_file):
+        load_space(write(space_file.parent / "other.py", 3))
+        sys.modules.pop("hpsearch_space_mine", None)
+        assert load_recipe("recipe(7)", space_file).model.body.units == 7
+
+    def test_another_file_of_the_same_name_is_not_taken_for_it(self, space_file, tmp_path):
+        (tmp_path / "elsewhere").mkdir()
+        load_space(write(tmp_path / "elsewhere" / "mine.py", 3))
+        assert load_recipe("recipe(7)", space_file).model.body.units == 7
+
+    def test_modules_are_looked_up_where_the_original_lay(self, tmp_path):
+        (tmp_path / "here").mkdir()
+        (tmp_path / "here" / "still_more_of_mine.py").write_text("WIDTH = 6\n")
+        path = write(tmp_path / "copy.py", "still_more_of_mine.WIDTH", "import still_more_of_mine\n")
+        body = "ConvNet(stages=[Stage(filters=still_more_of_mine.WIDTH)])"
+        text = f"Recipe(model=Model(body={body}), training=Training(epochs=1))"
+        assert load_recipe(text, path, tmp_path / "here").model.body.stages[0].filters == 6
+        sys.modules.pop("still_more_of_mine")
+
+    @pytest.mark.parametrize(
+        ("text", "sentence"),
+        [
+            ("", "given.py: it holds no recipe; write Recipe(model=..., training=...), or recipe = Recipe(...)."),
+            ("found = recipe(3)\n", "given.py: it holds no recipe; write"),
+            ("'Recipe()'\n", "given.py: it gives a str; write"),
+            ("recipe = 3\n", "given.py: it gives a int; write"),
+            ("Recipe(\n  model=,\n)", "given.py, line 2: this is not Python: "),
+            ("\n\nReciepe()", "given.py, line 3: name 'Reciepe' is not defined. Did you mean Recipe?"),
+            ("\nblock = Block(units=1 / 0)\nrecipe(3)", "given.py, line 2: it raised ZeroDivisionError: division by"),
+            ("Recipe(\n    model=Model(body=Block(\n        units=1 / 0)))", "given.py, line 3: it raised ZeroDiv"),
+            ("recipe()", "given.py, line 1: it raised TypeError: "),
+            ("import nowhere_at_all", "given.py, line 1: No module named 'nowhere_at_all'; install"),
+            ("exit()", "given.py, line 1: it raised SystemExit"),
+        ],
+    )
+    def test_what_is_wrong_is_said_with_its_line(self, space_file, text, sentence):
+        with pytest.raises(SpaceError) as caught:
+            load_recipe(text, space_file, origin="given.py")
+        assert str(caught.value).startswith(sentence)
+
+    def test_a_space_file_that_cannot_be_used(self, tmp_path):
+        with pytest.raises(SpaceError, match="There is no space file"):
+            load_recipe(self.PLAIN, tmp_path / "nowhere.py")
+        (tmp_path / "empty.py").touch()
+        with pytest.raises(SpaceError, match="it defines no 'space'"):
+            load_recipe(self.PLAIN, tmp_path / "empty.py")

@@ -1,19 +1,15 @@
 """The record of a study: files that are whole, a lock with one holder, names and numbers that are found again."""
 
+import errno
 import json
 import os
-import subprocess
-import sys
-from pathlib import Path
 
 import pytest
 
 from hpsearch.errors import StudyError
-from hpsearch.study import Epoch, StudyFolder, StudyInfo, Trial, TrialFolder, open_study, studies_in
-from hpsearch.study.atomic import read_json, write_json, write_text
+from hpsearch.study import Epoch, StudyFolder, StudyInfo, Trial, TrialFolder, atomic, open_study, studies_in
+from hpsearch.study.atomic import append_text, read_json, write_json, write_text
 from hpsearch.study.folder import checked_name
-
-SOURCE = Path(__file__).resolve().parents[1] / "search"
 
 
 def info(name="mine", **more):
@@ -54,6 +50,62 @@ class TestAtomic:
         assert read_json(path) == {"a": 1}
         assert list(tmp_path.iterdir()) == [path]
 
+    @pytest.mark.parametrize("sync", [True, False])
+    def test_a_file_is_on_the_disk_where_that_is_asked_for(self, tmp_path, monkeypatch, sync):
+        synced = []
+        monkeypatch.setattr(atomic.os, "fsync", synced.append)
+        write_json(tmp_path / "file.json", {"a": 1}, sync=sync)
+        assert read_json(tmp_path / "file.json") == {"a": 1}
+        assert len(synced) == sync
+
+    def test_lines_are_added(self, tmp_path):
+        path = tmp_path / "lines"
+        for line in ("one", "zwei für alle", ""):
+            append_text(path, line + "\n")
+        assert path.read_text() == "one\nzwei für alle\n\n"
+
+    def test_what_a_kill_cut_off_goes_before_a_line_is_added(self, tmp_path):
+        path = tmp_path / "lines"
+        for torn, left in (("one\ntw", "one\n"), ("tw", ""), ("", ""), ("one\n", "one\n")):
+            path.write_text(torn)
+            append_text(path, "three\n")
+            assert path.read_text() == left + "three\n"
+
+    def test_a_disk_that_fills_up_in_the_middle_of_a_line_leaves_none_of_it(self, tmp_path, monkeypatch):
+        path = tmp_path / "lines"
+        append_text(path, "one\n")
+        with monkeypatch.context() as full:
+            full.setattr(atomic, "open", half_full, raising=False)
+            with pytest.raises(OSError, match="No space left"):
+                append_text(path, "two,\nwhich is longer\n")
+        assert path.read_text() == "one\n"
+        append_text(path, "three\n")
+        assert path.read_text() == "one\nthree\n"
+
+
+def half_full(path, mode, **options):
+    """A file on a disk that takes half of the first write and nothing after it."""
+    file = open(path, mode, **options)  # noqa: SIM115  # closed by whoever uses it
+    taken = []
+
+    class Half:
+        def __enter__(self):
+            return self
+
+        def __exit__(self, *_):
+            file.close()
+
+        def __getattr__(self, name):
+            return getattr(file, name)
+
+        def write(self, data):
+            if taken:
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+            taken.append(file.write(data[: len(data) // 2]))
+            return taken[0]
+
+    return Half()
+
 
 class TestStudy:
     def test_what_is_created_is_read_again(self, study):
@@ -67,6 +119,13 @@ class TestStudy:
             (study.path / "study.json").write_text(text)
             with pytest.raises(StudyError, match="is not the record of a study"):
                 study.info()
+
+    def test_a_record_of_an_earlier_version_is_read(self, study):
+        said = json.loads((study.path / "study.json").read_text())
+        for later in ("strategy", "pruner", "deterministic"):
+            del said[later]
+        write_json(study.path / "study.json", said)
+        assert (study.info().strategy, study.info().pruner, study.info().deterministic) == ("tpe", "none", False)
 
     def test_the_difference_of_two_spaces(self, study):
         assert study.difference(info().space_text) == ""
@@ -116,30 +175,6 @@ class TestOpening:
     def test_no_study_at_all(self, tmp_path):
         with pytest.raises(StudyError, match="begin one with: hpsearch run"):
             open_study(tmp_path / "missing")
-
-
-class TestLock:
-    def test_one_writer_at_a_time_whose_death_frees_it(self, study):
-        hold = (
-            "import sys; from pathlib import Path; from hpsearch.study import StudyFolder\n"
-            "with StudyFolder(Path(sys.argv[1])).writing():\n"
-            "    print('held', flush=True); sys.stdin.read()\n"
-        )
-        pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
-        environment = {**os.environ, "PYTHONPATH": str(SOURCE)}
-        with subprocess.Popen([sys.executable, "-c", hold, study.path], env=environment, **pipes) as holder:
-            assert holder.stdout.readline() == "held\n"
-            with pytest.raises(StudyError) as caught, study.writing():
-                pass
-            assert f"is being written by process {holder.pid} on " in str(caught.value)
-            holder.kill()
-        with study.writing():
-            assert (study.path / "lock").read_text().startswith(f"process {os.getpid()} on ")
-
-    def test_a_folder_that_cannot_be_made(self, tmp_path):
-        (tmp_path / "file").touch()
-        with pytest.raises(StudyError, match="cannot be written"), StudyFolder(tmp_path / "file" / "mine").writing():
-            pass
 
 
 class TestTrials:

@@ -2,17 +2,19 @@
 
 import pytest
 
+from hpsearch.errands import Inspect
 from hpsearch.errors import InputError, RunError
 from hpsearch.executors.local import LocalWorker, WorkerDied
 from hpsearch.launch import answered, prepared_worker
 from hpsearch.messages import (
+    Beat,
     Chosen,
+    Continued,
     Drop,
     EpochDone,
     Failed,
     Go,
     Halt,
-    Inspect,
     Measured,
     Resolved,
     Setup,
@@ -55,22 +57,32 @@ def ready(nothing_from_outside, tmp_path_factory, write_space):
 
 @pytest.fixture
 def train(ready, tmp_path):
-    """Train a trial, each message answered as the table says; returns what was heard."""
+    """Train a trial, each message answered as the table says; returns what was heard but for signs of life."""
     worker, _ = ready
 
     def train(replies=None, answers=ANSWERS, **options):
-        said = {Resolved: Go(), Measured: Go(), EpochDone: Go(), **(replies or {})}
-        worker.send(Train(1, tmp_path / "log.txt", **options))
-        heard = []
-        while not heard or type(heard[-1]) in (*said, Suggest):
-            if heard:
-                last = heard[-1]
-                reply = Chosen(answers[last.parameter.name]) if isinstance(last, Suggest) else said[type(last)]
-                worker.send(reply)
-            heard.append(worker.receive())
-        return heard
+        worker.send(Train(1, tmp_path, **options))
+        return conversation(worker, replies, answers)
 
     return train
+
+
+def conversation(worker, replies=None, answers=ANSWERS):
+    """Answer a worker until it says how its trial ended; a reply may be a function of the message."""
+    said = {Resolved: Go(), Measured: Go(), Continued: Go(), EpochDone: Go(), **(replies or {})}
+    heard = []
+    while True:
+        message = worker.receive()
+        if isinstance(message, Beat):
+            continue
+        heard.append(message)
+        if isinstance(message, Suggest):
+            worker.send(Chosen(answers[message.parameter.name]))
+        elif type(message) in said:
+            reply = said[type(message)]
+            worker.send(reply(message) if callable(reply) else reply)
+        else:
+            return heard
 
 
 def kinds(heard):
@@ -83,7 +95,8 @@ def test_what_is_ready(ready):
     assert found.validation_images == 100
     assert found.class_names == tuple("0123456789")
     assert found.summary.size == 8
-    assert found.baseline_costs == {"by_hand": 9 * 2 * 64 + 4 * 4 * 2 * 10}
+    assert found.baseline_costs == {"by_hand": 2 * (9 * 2 * 64 + 4 * 4 * 2 * 10)}
+    assert found.device == "cpu"
     assert set(found.versions) >= {"python", "keras", "backend"}
 
 
@@ -96,6 +109,8 @@ def test_a_trial_to_its_end(train):
     assert resolved.epochs == 2
     assert resolved.unique
     assert measured.parameters == (9 + 1) * 2 + (32 + 1) * 10
+    assert measured.flops == 2 * (9 * 2 * 64 + 4 * 4 * 2 * 10)
+    assert measured.memory > 4 * measured.parameters
     assert heard[-1].score == max(epoch.epoch.metrics["val_accuracy"] for epoch in heard[5:-1])
 
 

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
-from hpsearch.addresses import Parameter, dimensions, size
-from hpsearch.declare import source
-from hpsearch.domains import Scalar
-from hpsearch.recipe import recipe_hash
+from hpsearch.addresses import Parameter, dimensions, inside, size
+from hpsearch.declare import is_declared, source, walk_fields
+from hpsearch.domains import Between, OneOf, Repeat, Scalar, Tied
+from hpsearch.errors import join_address
+from hpsearch.recipe import HyperModel, Training, recipe_hash
 from hpsearch.resolve import from_answers, resolve
 from hpsearch.space import Space
 
@@ -48,7 +50,11 @@ class SpaceSummary:
         dimensions: How many choices there are at the most; those of a ``build(hp)`` not counted.
         size: How many different answers there are, or infinity.
         open_ended: Whether a ``build(hp)`` makes choices that only show when it runs.
+        continuous: The name of a choice with infinitely many values; empty where there is none.
+        most_epochs: The most epochs that a recipe of the space may be trained.
         most_parameters: The limit on parameters, or None.
+        most_flops: The limit on floating-point operations for one image, or None.
+        most_memory: The limit on memory while training, in bytes, or None.
         baselines: The hand-made networks.
     """
 
@@ -61,7 +67,11 @@ class SpaceSummary:
     dimensions: int
     size: float
     open_ended: bool
+    continuous: str
+    most_epochs: int
     most_parameters: int | None
+    most_flops: int | None
+    most_memory: int | None
     baselines: tuple[BaselineSummary, ...]
 
 
@@ -71,8 +81,6 @@ def describe(space: Space) -> SpaceSummary:
     Args:
         space: A space, checked when it was made.
     """
-    from hpsearch.recipe import HyperModel
-
     data = space.declaration
     return SpaceSummary(
         text=space.text,
@@ -84,9 +92,48 @@ def describe(space: Space) -> SpaceSummary:
         dimensions=dimensions(space.search),
         size=size(space.search),
         open_ended=isinstance(space.search.model, HyperModel),
-        most_parameters=space.constraints.parameters if space.constraints else None,
+        continuous=_continuous(space.search, ""),
+        most_epochs=_most_epochs(space.search.training),
+        most_parameters=_limit(space, "parameters"),
+        most_flops=_limit(space, "flops"),
+        most_memory=_limit(space, "memory"),
         baselines=tuple(_baseline(space, name, recipe) for name, recipe in (space.baselines or {}).items()),
     )
+
+
+def _limit(space: Space, name: str) -> int | None:
+    limit: int | None = getattr(space.constraints, name, None)
+    return limit
+
+
+def _continuous(tree: Any, address: str) -> str:
+    """The first choice with infinitely many values; empty where there is none."""
+    if isinstance(tree, Between):
+        return address if math.isinf(tree.count) else ""
+    if isinstance(tree, Tied):
+        parts = [(tree.domain, f"tied.{tree.name}")]
+    elif isinstance(tree, OneOf):
+        parts = [(option, inside(tree, label, address)) for label, option in tree.items()]
+    elif isinstance(tree, Repeat):
+        parts = [(tree.count, address), (tree.element, f"{address}[0]")]
+    elif isinstance(tree, tuple | list):
+        parts = [(part, f"{address}[{index}]") for index, part in enumerate(tree)]
+    elif is_declared(tree):
+        parts = [(part, join_address(address, name)) for name, part, _ in walk_fields(tree)]
+    else:
+        parts = []
+    return next(filter(None, (_continuous(part, at) for part, at in parts)), "")
+
+
+def _most_epochs(tree: Any) -> int:
+    """The largest number of epochs in a training, or in the number itself, with domains in it."""
+    if isinstance(tree, Tied):
+        return _most_epochs(tree.domain)
+    if isinstance(tree, OneOf):
+        return max(_most_epochs(option) for option in tree.options)
+    if isinstance(tree, Between):
+        return int(tree.snapped(tree.high))
+    return _most_epochs(tree.epochs) if isinstance(tree, Training) else int(tree)
 
 
 def _baseline(space: Space, name: str, recipe: Any) -> BaselineSummary:

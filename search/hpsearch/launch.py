@@ -14,15 +14,20 @@ from types import FrameType
 from typing import Any
 
 import hpsearch
-from hpsearch.coordinator import Coordinator
+from hpsearch.coordinator.loop import Coordinator
+from hpsearch.coordinator.options import Options
+from hpsearch.errands import Inspect, Inspected
 from hpsearch.errors import HpsearchError, InputError, RunError, StudyError
-from hpsearch.events import Watcher
-from hpsearch.executors.local import LocalWorker
+from hpsearch.events import Patient, Watcher
+from hpsearch.executors.base import Died, WorkerDied
+from hpsearch.executors.devices import slots_for
+from hpsearch.executors.local import LocalExecutor, LocalWorker
 from hpsearch.limits import Limits
-from hpsearch.messages import Inspect, Inspected, Ready, Refused, Setup
+from hpsearch.messages import Ready, Refused, Setup
 from hpsearch.space import Objective
 from hpsearch.spacefile import is_declarative, load_space
-from hpsearch.strategies.optuna import OptunaStrategy, StorageError, check_database
+from hpsearch.strategies.choose import open_strategy
+from hpsearch.strategies.optuna import StorageError, check_database
 from hpsearch.study.atomic import write_text
 from hpsearch.study.folder import StudyFolder, StudyInfo, checked_name
 from hpsearch.study.trial import Trial
@@ -43,6 +48,14 @@ class Request:
         skip_bad_images: Whether to go on without images that cannot be decoded.
         seed: Where the random numbers start; None is 0, or what the study was begun with.
         limits: How far to go.
+        strategy: Who proposes; None is ``tpe``, or what the study was begun with.
+        pruner: Who stops trials early; None is ``none``, or what the study was begun with.
+        deterministic: Whether the same seed must give the same weights, bit by bit.
+        devices: Where to train: ``cpu``, ``all`` or numbers of GPUs; None takes every GPU there is, else the CPU.
+        per_device: How many trials are trained on a device at a time.
+        hang_timeout: Seconds without a sign of life after which a worker is given up.
+        checkpoint_every: Seconds between checkpoints of a trial; 0 writes one after every epoch.
+        keep: Of how many of the best trials the checkpoints stay.
     """
 
     space_file: Path
@@ -53,6 +66,14 @@ class Request:
     skip_bad_images: bool = False
     seed: int | None = None
     limits: Limits = field(default_factory=Limits)
+    strategy: str | None = None
+    pruner: str | None = None
+    deterministic: bool = False
+    devices: str | None = None
+    per_device: int = 1
+    hang_timeout: float = 600.0
+    checkpoint_every: float = 0.0
+    keep: int = 5
 
     @property
     def folder(self) -> StudyFolder:
@@ -63,7 +84,7 @@ class Request:
     def setup(self) -> Setup:
         """What a worker is to load."""
         imports = self.space_file.parent.resolve()
-        return Setup(self.space_file, imports, self.data_dir, self.subset, self.skip_bad_images)
+        return Setup(self.space_file, imports, self.data_dir, self.subset, self.skip_bad_images, self.deterministic)
 
 
 Show = Callable[[Objective, Trial | None], AbstractContextManager[Watcher]]
@@ -85,22 +106,37 @@ def run_search(request: Request, show: Show) -> StudyFolder:
     folder = request.folder
     _check_writable(folder)
     check_database(folder.database)
+    slots = slots_for(request.devices, request.per_device)
     if folder.exists:
         with folder.writing():
             pass  # whoever writes to it already is named before seconds are spent on loading
-    worker, ready = prepared_worker(request.setup)
+    executor = LocalExecutor(request.setup, slots)
     try:
+        executor.start(0)
+        ready = _first_ready(executor)
         with folder.writing():
-            seed = _open_record(folder, request, ready)
+            info = _open_record(folder, request, ready)
             objective = Objective.parse(ready.summary.objective)
-            strategy = OptunaStrategy(folder.database, folder.name, maximize=objective.maximize, seed=seed)
+            strategy = open_strategy(
+                folder.database,
+                folder.name,
+                maximize=objective.maximize,
+                seed=info.seed,
+                summary=ready.summary,
+                epochs=request.limits.epochs,
+                strategy=info.strategy,
+                pruner=info.pruner,
+            )
             # The copy in the record is what is searched, whatever becomes of the file while the search runs.
-            another = _another(replace(request.setup, space_file=folder.space_file))
-            coordinator = Coordinator(folder, ready, strategy, worker, another, request.limits, seed)
-            with show(objective, coordinator.best()) as watcher, _signals(coordinator, watcher):
-                for path in ready.skipped:
-                    watcher.note(f"Left out, cannot be read: {path}")
-                coordinator.run(watcher)
+            executor.setup = replace(request.setup, space_file=folder.space_file)
+            options = Options(info.seed, request.hang_timeout, request.checkpoint_every, request.keep)
+            coordinator = Coordinator(folder, ready, strategy, executor, request.limits, options)
+            with show(objective, coordinator.best()) as screen:
+                watcher = Patient(screen)
+                with _signals(coordinator, watcher):
+                    for path in ready.skipped:
+                        watcher.note(f"Left out, cannot be read: {path}")
+                    coordinator.run(watcher)
     except BrokenPipeError:
         raise  # nobody reads what the command prints any more
     except (OSError, StorageError) as error:
@@ -109,23 +145,34 @@ def run_search(request: Request, show: Show) -> StudyFolder:
             f"The record in {folder.path} cannot be written: {reason}. The same command goes on from here."
         ) from error
     finally:
-        worker.close()
+        executor.close()
     if coordinator.best() is None and not coordinator.stopping:
-        last = max(coordinator.trials.values(), key=lambda trial: trial.number, default=None)
+        last = max(coordinator.ledger.ended, key=lambda trial: trial.number, default=None)
         why = f"; the last: {last.message.rstrip('.')}" if last else ""
         raise RunError(f"No trial could be trained{why}.")
     return folder
 
 
+def _first_ready(executor: LocalExecutor) -> Ready:
+    """What the first worker found in the space and the data."""
+    while True:
+        for heard in executor.listen(60.0):
+            if isinstance(heard.message, Ready):
+                return heard.message
+            if isinstance(heard.message, Refused):
+                raise _refusal(heard.message)
+            if isinstance(heard.message, Died):
+                raise WorkerDied(heard.message.sentence)
+
+
 @contextmanager
-def _signals(coordinator: Coordinator, watcher: Watcher) -> Iterator[None]:
-    """The first Ctrl-C, SIGTERM or SIGHUP stops after the epoch, the second at once."""
+def _signals(coordinator: Coordinator, watcher: Patient) -> Iterator[None]:
+    """The first Ctrl-C, SIGTERM or SIGHUP stops after the step, the second at once."""
 
     def stop(number: int, _: FrameType | None) -> None:
-        if coordinator.stopping:
-            raise KeyboardInterrupt
-        coordinator.stopping = "by " + signal.Signals(number).name
-        watcher.note("Stopping after this epoch; press Ctrl-C again to stop at once.")
+        if number == signal.SIGHUP:
+            watcher.alone = True  # the terminal is gone, and with it whatever would be shown there
+        coordinator.stop("by " + signal.Signals(number).name)
 
     kinds = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
     before = [signal.signal(kind, stop) for kind in kinds]
@@ -197,10 +244,6 @@ def _refusal(answer: Refused) -> HpsearchError:
     return InputError(answer.sentence) if answer.exit_code == InputError.exit_code else RunError(answer.sentence)
 
 
-def _another(setup: Setup) -> Callable[[], LocalWorker]:
-    return lambda: prepared_worker(setup)[0]
-
-
 def _check_space_quickly(path: Path) -> None:
     """Say what is wrong with a declared space before seconds are spent on starting Keras."""
     if is_declarative(path):
@@ -219,13 +262,13 @@ def _check_writable(folder: StudyFolder) -> None:
         )
 
 
-def _open_record(folder: StudyFolder, request: Request, ready: Ready) -> int:
-    """Begin the record, or make sure that the one there is of the same search; returns the seed of the study."""
+def _open_record(folder: StudyFolder, request: Request, ready: Ready) -> StudyInfo:
+    """Begin the record, or make sure that the one there is of the same search."""
     if folder.exists:
         _check_same(folder, request, ready)
         # A new baseline does not change the space, but it must be found when a trial is shown or exported.
         write_text(folder.space_file, request.space_file.read_text(encoding="utf-8"))
-        return folder.info().seed
+        return folder.info()
     seed = request.seed if request.seed is not None else 0
     info = StudyInfo(
         name=folder.name,
@@ -244,10 +287,13 @@ def _open_record(folder: StudyFolder, request: Request, ready: Ready) -> int:
         created=time.time(),
         data_dir=str(request.data_dir) if request.data_dir else None,
         skip_bad_images=request.skip_bad_images,
+        strategy=request.strategy or "tpe",
+        pruner=request.pruner or "none",
+        deterministic=request.deterministic,
         versions={"hpsearch": hpsearch.__version__, **ready.versions, "machine": platform.machine()},
     )
     folder.create(info, request.space_file.read_text(encoding="utf-8"))
-    return seed
+    return info
 
 
 def _check_same(folder: StudyFolder, request: Request, ready: Ready) -> None:
@@ -265,7 +311,15 @@ def _check_same(folder: StudyFolder, request: Request, ready: Ready) -> None:
         if was != now:
             began = f"with {option} {was}" if was is not None else f"without {option}"
             raise StudyError(f"Study {folder.name} was begun {began}; say the same again, or {other}.")
-    if request.seed is not None and request.seed != info.seed:
-        raise StudyError(f"Study {folder.name} was begun with --seed {info.seed}; leave --seed out, or {other}.")
+    for option, then, asked in (
+        ("--seed", info.seed, request.seed),
+        ("--strategy", info.strategy, request.strategy),
+        ("--pruner", info.pruner, request.pruner),
+    ):
+        if asked is not None and asked != then:
+            raise StudyError(f"Study {folder.name} was begun with {option} {then}; leave {option} out, or {other}.")
+    if info.deterministic != request.deterministic:
+        began = "with" if info.deterministic else "without"
+        raise StudyError(f"Study {folder.name} was begun {began} --deterministic; say the same again, or {other}.")
     if info.data_fingerprint != ready.data_fingerprint:
         raise StudyError(f"The data has changed since study {folder.name} began; {other}.")

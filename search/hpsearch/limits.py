@@ -2,16 +2,69 @@
 
 from __future__ import annotations
 
+import operator
+import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 
+from hpsearch.errors import InputError
 from hpsearch.study.trial import Epoch
 
-__all__ = ["Limits"]
+__all__ = ["Limits", "Target"]
 
 TRIAL_SHARE = 0.1
 """The share of the time budget that one trial may take: a search wants to see ten at least."""
 TIMED_EPOCHS = 2
 """How many epochs are timed before a trial is found too slow; the first may take longer, as it also compiles."""
+
+_COMPARISONS = {">=": operator.ge, "<=": operator.le, ">": operator.gt, "<": operator.lt}
+_TARGET = re.compile(r"\s*(\w+)\s*(>=|<=|>|<)\s*(\S+)\s*")
+_METRICS = ("val_accuracy", "val_loss", "accuracy", "loss")
+
+
+@dataclass(frozen=True)
+class Target:
+    """What ends a study once an epoch reaches it.
+
+    Args:
+        metric: The name of a metric in the history of a trial.
+        comparison: ``>=``, ``>``, ``<=`` or ``<``.
+        value: What it is compared with.
+    """
+
+    metric: str
+    comparison: str
+    value: float
+
+    @classmethod
+    def parse(cls, text: str) -> Target:
+        """Read ``val_accuracy>=0.95``.
+
+        Raises:
+            InputError: It says something else.
+        """
+        found = _TARGET.fullmatch(text)
+        try:
+            if found is None or found[1] not in _METRICS:
+                raise ValueError
+            return cls(found[1], found[2], float(found[3]))
+        except ValueError:
+            raise InputError(
+                f'--until got "{text}"; allowed: one of {", ".join(_METRICS)}, then >=, >, <= or <, then a number, '
+                'such as "val_accuracy>=0.95".'
+            ) from None
+
+    def reached(self, metrics: Mapping[str, float]) -> bool:
+        """Whether an epoch reaches it.
+
+        Args:
+            metrics: What the epoch gave, by name.
+        """
+        value = metrics.get(self.metric)
+        return value is not None and bool(_COMPARISONS[self.comparison](value, self.value))
+
+    def __str__(self) -> str:
+        return f"{self.metric}{self.comparison}{self.value:g}"
 
 
 @dataclass(frozen=True)
@@ -20,26 +73,33 @@ class Limits:
 
     Args:
         trials: The most trials that the search proposes, baselines not counted; None is no limit.
-        seconds: The most seconds of training; None is no limit.
+        seconds: The most seconds on the clock while it runs; None is no limit.
         epochs: The most epochs of a trial; None leaves it to the recipe.
         baselines: Whether the hand-made networks are trained too.
+        until: What ends the study once an epoch reaches it, or None.
+        patience: After how many trials in a row without an improvement beyond noise the study ends, or None.
+        per_trial: The most seconds of one trial, or None.
     """
 
     trials: int | None = None
     seconds: float | None = None
     epochs: int | None = None
     baselines: bool = True
+    until: Target | None = None
+    patience: int | None = None
+    per_trial: float | None = None
 
-    def too_slow(self, epoch: Epoch, epochs: int) -> str:
+    def too_slow(self, epoch: Epoch, epochs: int, slots: int = 1) -> str:
         """Why a trial is too slow for the time budget; empty when it is not, or when that was decided before.
 
         Args:
             epoch: The epoch that ended.
             epochs: How many the trial may take.
+            slots: How many trials are trained at a time.
         """
         needed = epoch.seconds * epochs
         # The first epoch decides only where compiling cannot be to blame.
-        most = TRIAL_SHARE * (self.seconds or float("inf")) * (2 if epoch.epoch == 1 else 1)
+        most = TRIAL_SHARE * slots * (self.seconds or float("inf")) * (2 if epoch.epoch == 1 else 1)
         if epoch.epoch > TIMED_EPOCHS or needed <= most:
             return ""
         return f"too slow: {epochs} epochs of {epoch.seconds:.0f} s are over a tenth of the time budget"

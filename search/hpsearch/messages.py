@@ -6,23 +6,21 @@ Setup            ->                 loads the space and the data
 Train            ->                 resolves the recipe
                  <-  Suggest        for every choice; answered with Chosen
                  <-  Resolved       answered with Go or Drop
-                 <-  Measured       the network is built; answered with Go or Drop
-                 <-  EpochDone      answered with Go or Halt
-                 <-  Trained        or Failed
-Refit            ->                 trains a recipe again on train + validation
-                 <-  EpochDone      answered with Go
-                 <-  Refitted       or Failed
-Inspect          ->                 (instead of Setup) builds what a space file declares, without its data
-                 <-  Inspected      or Refused
-Score            ->                 (instead of Setup) loads an exported model, in a process that never built it
-                 <-  Scored         or Refused
+                 <-  Measured       the network is known, not yet allocated; answered with Go or Drop
+                 <-  Continued      from a checkpoint, where there was one; answered with Go
+                 <-  EpochDone      answered with Go, Halt or Leave
+                 <-  Trained        or Failed, or Left
+
+At any time while it trains, a worker says Beat, which nobody answers, and NoRoom, which is answered with Go (try again)
+or Leave. At any time the coordinator may say Leave without being asked: the worker ends the step, writes a checkpoint
+and says Left; a Leave that arrives when the trial has just ended is passed over. What else a worker is asked is in
+``hpsearch.errands``.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from hpsearch.addresses import Parameter
 from hpsearch.describe import SpaceSummary
@@ -30,22 +28,21 @@ from hpsearch.domains import Scalar
 from hpsearch.study.trial import Epoch, FailureKind
 
 __all__ = [
+    "Beat",
     "Chosen",
+    "Continued",
     "Drop",
     "EpochDone",
     "Failed",
     "Go",
     "Halt",
-    "Inspect",
-    "Inspected",
+    "Leave",
+    "Left",
     "Measured",
+    "NoRoom",
     "Ready",
-    "Refit",
-    "Refitted",
     "Refused",
     "Resolved",
-    "Score",
-    "Scored",
     "Setup",
     "Suggest",
     "Train",
@@ -63,6 +60,7 @@ class Setup:
         data_dir: Where to look for data and weights first, or None.
         subset: How many training images to take, or None for all.
         skip_bad_images: Whether to go on without images that cannot be decoded.
+        deterministic: Whether the same seed must give the same weights, bit by bit, even where that is slower.
     """
 
     space_file: Path
@@ -70,6 +68,7 @@ class Setup:
     data_dir: Path | None = None
     subset: int | None = None
     skip_bad_images: bool = False
+    deterministic: bool = False
 
 
 @dataclass(frozen=True)
@@ -83,8 +82,9 @@ class Ready:
         train_images: How many images are trained on.
         validation_images: How many images scores are measured on.
         skipped: The bad images that were left out.
-        baseline_costs: Multiply-adds of one image through each baseline, by name; those that build.
+        baseline_costs: Floating-point operations of one image through each baseline, by name; those that build.
         versions: Of what trains.
+        device: What the worker trains on, such as ``cpu`` or the name of a GPU.
     """
 
     summary: SpaceSummary
@@ -95,6 +95,7 @@ class Ready:
     skipped: tuple[str, ...]
     baseline_costs: dict[str, int]
     versions: dict[str, str]
+    device: str = "cpu"
 
 
 @dataclass(frozen=True)
@@ -112,19 +113,25 @@ class Refused:
 
 @dataclass(frozen=True)
 class Train:
-    """Train one trial.
+    """Train one trial, or go on with it where its folder holds a checkpoint.
 
     Args:
         seed: Of weights, shuffles and dropout.
-        log: The file for whatever training prints.
+        folder: The folder of the trial: takes ``log.txt``, with whatever training prints, and the checkpoints.
         baseline: The name of a baseline to train, or None to resolve the space.
-        epochs: The most epochs, or None for the recipe's own.
+        recipe: The source of a recipe to train that somebody enqueued, or None.
+        epochs: The most epochs, those of a parent or an earlier run included, or None for the recipe's own.
+        parent: The folder of the trial from whose checkpoint this one goes on while it has none of its own, or None.
+        checkpoint_every: Seconds that must have passed since the last checkpoint; 0 writes one after every epoch.
     """
 
     seed: int
-    log: Path
+    folder: Path
     baseline: str | None = None
+    recipe: str | None = None
     epochs: int | None = None
+    parent: Path | None = None
+    checkpoint_every: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -160,22 +167,69 @@ class Resolved:
 
 @dataclass(frozen=True)
 class Measured:
-    """The network is built.
+    """The network is known; nothing large was allocated yet.
 
     Args:
         parameters: How many it has, frozen ones included.
-        multiply_adds: Of one image through it.
+        flops: Floating-point operations of one image through it, forward: two for a multiplication with its addition.
+        memory: Estimate of the most bytes that training it takes at its batch size.
     """
 
     parameters: int
-    multiply_adds: int
+    flops: int
+    memory: int
+
+
+@dataclass(frozen=True)
+class Continued:
+    """Training goes on from a checkpoint.
+
+    Args:
+        epochs: How many epochs it holds; 0 where the only checkpoint was written in the middle of the first epoch.
+    """
+
+    epochs: int
+
+
+@dataclass(frozen=True)
+class Beat:
+    """A sign of life between two steps, at most one a second.
+
+    Args:
+        epoch: The epoch in progress, from 1.
+        step: Steps done in it.
+        steps: Steps of an epoch, or None where that is not known.
+    """
+
+    epoch: int
+    step: int
+    steps: int | None
+
+
+@dataclass(frozen=True)
+class NoRoom:
+    """A checkpoint could not be written because the disk is full.
+
+    Args:
+        path: The file.
+        wanted: Bytes that it needs.
+    """
+
+    path: Path
+    wanted: int
 
 
 @dataclass(frozen=True)
 class EpochDone:
-    """An epoch ended."""
+    """An epoch ended.
+
+    Args:
+        epoch: What it gave.
+        checkpoint: Whether a checkpoint of it is on disk.
+    """
 
     epoch: Epoch
+    checkpoint: bool = False
 
 
 @dataclass(frozen=True)
@@ -191,6 +245,17 @@ class Trained:
     score: float
     best_epoch: int
     train_score: float
+
+
+@dataclass(frozen=True)
+class Left:
+    """Training stopped as asked and can go on from its checkpoint.
+
+    Args:
+        epochs: Whole epochs that the checkpoint holds; None where there is no checkpoint.
+    """
+
+    epochs: int | None
 
 
 @dataclass(frozen=True)
@@ -218,115 +283,9 @@ class Drop:
 
 @dataclass(frozen=True)
 class Halt:
-    """Stop after this epoch; what was found counts."""
+    """End the trial after this epoch; what was found counts."""
 
 
 @dataclass(frozen=True)
-class Refit:
-    """Train a recipe again on train + validation, replaying a validated run, and save the network.
-
-    Args:
-        seed: Of weights, shuffles and dropout.
-        log: The file for whatever training prints.
-        answers: The answers that give the recipe.
-        baseline: The name of the baseline that it is, or None.
-        learning_rates: The learning rate of each epoch of the validated run, up to its best.
-        model: The ``.keras`` file to write; what it gives for a few images is written beside it, as ``.probe.npz``.
-    """
-
-    seed: int
-    log: Path
-    answers: dict[str, Scalar]
-    baseline: str | None
-    learning_rates: tuple[float, ...]
-    model: Path
-
-
-@dataclass(frozen=True)
-class Refitted:
-    """The network is trained and saved.
-
-    Args:
-        images: How many images it was trained on.
-        parameters: How many parameters it has.
-    """
-
-    images: int
-    parameters: int
-
-
-@dataclass(frozen=True)
-class Inspect:
-    """Build what a space file declares, with random weights.
-
-    Args:
-        space_file: The space file.
-        imports: The folder that the space file's imports are looked up in.
-        data_dir: Where to look for data and weights first, or None.
-        samples: How many recipes to draw.
-        seed: Where the draws start.
-        timed: Whether to time training steps on the real data.
-    """
-
-    space_file: Path
-    imports: Path
-    data_dir: Path | None
-    samples: int
-    seed: int = 0
-    timed: bool = False
-
-
-@dataclass(frozen=True)
-class Inspected:
-    """What a space file declares.
-
-    Args:
-        summary: The space.
-        dimensions: How many choices there are at the most, those of a ``build(hp)`` with its defaults included.
-        data_found: Whether the data is here.
-        data_where: Where it is, or which file to put where.
-        baselines: Name, parameters, multiply_adds, weights and error of each baseline.
-        samples: Recipe, parameters, multiply_adds, seconds and error of each draw.
-    """
-
-    summary: SpaceSummary
-    dimensions: int
-    data_found: bool
-    data_where: str
-    baselines: tuple[dict[str, Any], ...]
-    samples: tuple[dict[str, Any], ...]
-
-
-@dataclass(frozen=True)
-class Score:
-    """Load exported models and score them on the test part.
-
-    Args:
-        space_file: The space file that declares the data.
-        imports: The folder that the space file's imports are looked up in.
-        data_dir: Where to look for data first, or None.
-        skip_bad_images: Whether to go on without images that cannot be decoded.
-        models: The ``.keras`` files, each with its ``.probe.npz`` beside it.
-    """
-
-    space_file: Path
-    imports: Path
-    data_dir: Path | None
-    skip_bad_images: bool
-    models: tuple[Path, ...]
-
-
-@dataclass(frozen=True)
-class Scored:
-    """What exported models score on the test part.
-
-    Args:
-        images: How many images it has.
-        scores: Accuracy, loss and correct answers of each model.
-        difference: The largest difference between what a model gave when it was saved and what it gives now that it is
-            loaded, over the probes of all models.
-    """
-
-    images: int
-    scores: tuple[dict[str, float], ...]
-    difference: float
+class Leave:
+    """Stop after this step, so that the trial can go on later."""

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+import math
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
@@ -18,28 +20,91 @@ from hpsearch.resolve import Answers, answers_of, has_domains
 __all__ = ["AtMost", "Objective", "Space", "at_most"]
 
 
+_SIZE = re.compile(r"\s*(\d+(?:\.\d+)?)\s*([kmgt]?)(i?)b\s*", re.IGNORECASE)
+_LEAST_MEMORY = 1_000_000
+
+
+@dataclass(frozen=True)
+class _Amount:
+    """A whole number of one or more; ``3e8`` is one."""
+
+    allowed: str = "a whole number of 1 or more, such as 300_000_000 or 3e8"
+
+    def accepts(self, value: object) -> bool:
+        return _whole(value) is not None and _whole(value) >= 1  # type: ignore[operator]  # None is excluded before
+
+
+@dataclass(frozen=True)
+class _Memory:
+    """A size of memory, as text with its unit or in bytes."""
+
+    allowed: str = 'a size of 1 MB or more, such as "12GB" (10^9 bytes each), "800 MB", "1.5GiB", or bytes'
+
+    def accepts(self, value: object) -> bool:
+        size = _bytes(value)
+        return size is not None and size >= _LEAST_MEMORY
+
+
+def _whole(value: object) -> int | None:
+    """A whole number, written as one or with an exponent; None for anything else."""
+    if isinstance(value, float):
+        return int(value) if math.isfinite(value) and value.is_integer() else None
+    return value if isinstance(value, int) and not isinstance(value, bool) else None
+
+
+def _bytes(value: object) -> int | None:
+    """A size of memory in bytes; None for anything that is none."""
+    if not isinstance(value, str):
+        return _whole(value)
+    found = _SIZE.fullmatch(value)
+    if found is None:
+        return None
+    number, prefix, binary = found.groups()
+    return round(float(number) * math.pow(1024 if binary else 1000, " kmgt".index(prefix.lower() or " ")))
+
+
 @declared
 class AtMost(Declared):
     """Limits that a network must keep; one that does not is rejected without training.
 
     Args:
         parameters: The most parameters, frozen ones included.
+        flops: The most floating-point operations of one image forward, two for a multiplication with its addition.
+        memory: The most memory while training at the recipe's batch size, as estimated: text with its unit, or bytes.
     """
 
     parameters: int | None = option(Maybe(Whole(1)), default=None)
+    flops: int | None = option(Maybe(_Amount()), default=None)
+    memory: str | int | None = option(Maybe(_Memory()), default=None)
+
+    @property
+    def memory_bytes(self) -> int | None:
+        """The limit on memory in bytes; a kB is 1000 of them, a KiB 1024."""
+        return _bytes(self.memory)
 
     def source_call(self) -> tuple[str, list[object], dict[str, object]]:
         """It prints as it is written."""
-        return "at_most", [], {} if self.parameters is None else {"parameters": self.parameters}
+        return "at_most", [], {name: value for name, value in vars(self).items() if value is not None}
 
 
-def at_most(*, parameters: int | None = None) -> AtMost:
-    """Limits that a network must keep.
+def at_most(*, parameters: int | None = None, flops: float | None = None, memory: str | float | None = None) -> AtMost:
+    """Limits that a network must keep; one that does not is rejected without training.
 
     Args:
         parameters: The most parameters, frozen ones included.
+        flops: The most floating-point operations of one image forward, two for a multiplication with its addition, so
+            that 600 million are the 300 million multiply-adds of a MobileNetV2. A whole number; ``6e8`` is one.
+        memory: The most memory that training may take at the recipe's batch size, as estimated before it begins:
+            ``"12GB"`` (a GB is 10^9 bytes), ``"1.5GiB"``, or a number of bytes.
     """
-    return AtMost(parameters=parameters)
+    # A number that is whole is kept as one; what is nonsense is kept as it is, for the sentence about it.
+    operations = _whole(flops)
+    size = memory if isinstance(memory, str) else _whole(memory)
+    return AtMost(
+        parameters=parameters,
+        flops=flops if operations is None else operations,  # type: ignore[arg-type]  # see above
+        memory=memory if size is None else size,  # type: ignore[arg-type]  # see above
+    )
 
 
 @dataclass(frozen=True)
@@ -79,7 +144,7 @@ class Objective:
 _DATA = Instance((Data, str), "the name of a data set, ImageFolder(...) or Arrays(...)")
 _RECIPE = Instance((Recipe,), "Recipe(...)")
 _BASELINES = Maybe(Instance((dict,), 'recipes by name, such as {"by_hand": Recipe(...)}'))
-_CONSTRAINTS = Maybe(Instance((AtMost,), "at_most(parameters=...)"))
+_CONSTRAINTS = Maybe(Instance((AtMost,), 'at_most(parameters=..., flops=..., memory="12GB")'))
 
 
 def _check_plain(value: Any, rule: Rule, name: str) -> None:
@@ -99,7 +164,7 @@ class Space(Declared):
         baselines: Hand-made networks by name; each must be a point of the space. They are trained first and compared
             with what is found.
         objective: ``"max val_accuracy"`` or ``"min val_loss"``.
-        constraints: ``at_most(parameters=...)``, or None.
+        constraints: ``at_most(parameters=..., flops=..., memory="12GB")``, or None.
 
     Raises:
         SpaceError: Something is not allowed; the sentence says where, what it got and what is allowed.

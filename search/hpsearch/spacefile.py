@@ -1,4 +1,4 @@
-"""Loading a space file, and turning whatever is wrong with it into one sentence with file and line."""
+"""Loading a space file or a recipe, and turning whatever is wrong with it into one sentence with file and line."""
 
 from __future__ import annotations
 
@@ -8,12 +8,14 @@ import linecache
 import sys
 import traceback
 from pathlib import Path
-from types import ModuleType
+from types import CodeType, ModuleType
+from typing import Any
 
 from hpsearch.errors import InputError, SpaceError, did_you_mean
+from hpsearch.recipe import Recipe
 from hpsearch.space import Space
 
-__all__ = ["is_declarative", "load_space"]
+__all__ = ["is_declarative", "load_recipe", "load_space"]
 
 
 def load_space(path: Path, *, module_path: Path | None = None) -> Space:
@@ -26,21 +28,79 @@ def load_space(path: Path, *, module_path: Path | None = None) -> Space:
     Raises:
         SpaceError: The file is missing, is not Python, raises, or has no ``space``; the sentence names file and line.
     """
+    return _space_of(_run(path, module_path), path)
+
+
+def load_recipe(text: str, space_file: Path, module_path: Path | None = None, origin: str = "the recipe") -> Recipe:
+    """The recipe that a text holds: an expression such as ``Recipe(...)``, or a program that defines ``recipe``.
+
+    The text knows the words of hpsearch and all that its space file defines or imports, so that a user's own blocks and
+    ``build`` functions are the same as in the space.
+
+    Args:
+        text: Python source.
+        space_file: The space file; run if `load_space` has not run it in this process.
+        module_path: The folder its imports are looked up in; by default the folder it lies in.
+        origin: What to call the text in a message, such as the path of its file.
+
+    Raises:
+        SpaceError: The space file cannot be used, or the text is not Python, raises or holds no recipe; the sentence
+            names where and the line.
+    """
+    import hpsearch
+
+    module = sys.modules.get(_module_name(space_file))
+    if module is None or Path(str(module.__file__)).resolve() != space_file.resolve() or not hasattr(module, "space"):
+        module = _run(space_file, module_path)
+        _space_of(module, space_file)
+    tree = _parsed_text(text, origin)
+    last = tree.body[-1] if tree.body else None
+    value = last.value if isinstance(last, ast.Expr) else None
+    if value is not None:
+        tree.body.pop()
+    names = {name: getattr(hpsearch, name) for name in hpsearch.__all__} | vars(module)
+    names |= {"__name__": "hpsearch_recipe", "__file__": origin}
+    of_space = names.get("recipe")  # a space file may have a function of that name
+    _execute(compile(tree, origin, "exec", dont_inherit=True), names, origin)
+    found = names.get("recipe") if names.get("recipe") is not of_space else None
+    if found is None and value is not None:
+        expression = compile(ast.Expression(value), origin, "eval", dont_inherit=True)
+        found = _execute(expression, names, origin)
+    if not isinstance(found, Recipe):
+        what = f"it gives a {type(found).__name__}" if found is not None else "it holds no recipe"
+        raise SpaceError(f"{origin}: {what}; write Recipe(model=..., training=...), or recipe = Recipe(...).")
+    return found
+
+
+def _run(path: Path, module_path: Path | None) -> ModuleType:
+    """Run a space file as it stands on disk; the import system's bytecode can be older than a quick edit."""
     code = compile(_parsed(path), str(path), "exec", dont_inherit=True)
     folder = str((module_path or path.parent).resolve())
     if folder not in sys.path:
         sys.path.insert(0, folder)
-    # Run as it stands on disk, not through the import system, whose cached bytecode can be older than a quick edit.
-    module = ModuleType(f"hpsearch_space_{path.stem}")
+    module = ModuleType(_module_name(path))
     module.__file__ = str(path)
     sys.modules[module.__name__] = module
     linecache.checkcache(str(path))
+    _execute(code, vars(module), str(path))
+    return module
+
+
+def _module_name(path: Path) -> str:
+    return f"hpsearch_space_{path.stem}"
+
+
+def _execute(code: CodeType, names: dict[str, Any], origin: str) -> Any:
+    """Run what is the user's own program; whatever it raises becomes a sentence."""
     try:
-        exec(code, vars(module))  # a space file is the user's own program
+        return eval(code, names)  # a module gives None
     except InputError as error:
-        raise SpaceError(f"{path}{_line(error, path)}: {error}") from error
+        raise SpaceError(f"{origin}{_line(error, origin)}: {error}") from error
     except (Exception, SystemExit) as error:
-        raise SpaceError(f"{path}{_line(error, path)}: {_explained(error)}") from error
+        raise SpaceError(f"{origin}{_line(error, origin)}: {_explained(error)}") from error
+
+
+def _space_of(module: ModuleType, path: Path) -> Space:
     found = getattr(module, "space", None)
     if not isinstance(found, Space):
         what = f"its 'space' is a {type(found).__name__}" if found is not None else "it defines no 'space'"
@@ -80,17 +140,21 @@ def _parsed(path: Path) -> ast.Module:
         raise SpaceError(f"There is no space file {path}.{near}") from None
     except (OSError, UnicodeDecodeError) as error:
         raise SpaceError(f"The space file {path} cannot be read: {error}.") from error
+    return _parsed_text(text, str(path))
+
+
+def _parsed_text(text: str, origin: str) -> ast.Module:
     try:
-        return ast.parse(text, filename=str(path))
+        return ast.parse(text, filename=origin)
     except (SyntaxError, ValueError) as error:
         line = f", line {error.lineno}" if isinstance(error, SyntaxError) and error.lineno else ""
         reason = error.msg if isinstance(error, SyntaxError) else str(error)
-        raise SpaceError(f"{path}{line}: this is not Python: {reason}.") from error
+        raise SpaceError(f"{origin}{line}: this is not Python: {reason}.") from error
 
 
-def _line(error: BaseException, path: Path) -> str:
-    """Where in the space file an error arose."""
-    lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == str(path)]
+def _line(error: BaseException, origin: str) -> str:
+    """Where in the text an error arose."""
+    lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == origin]
     return f", line {lines[-1]}" if lines else ""
 
 

@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from hpsearch.cli.options import data_dir_option, use_data_dir
-from hpsearch.cli.output import Cell, Column, Duration, PositiveWhole, count, duration, say, table
+from hpsearch.cli.output import Cell, Column, Duration, PositiveWhole, amount, count, duration, say, size, table
 from hpsearch.errors import InputError
 
 if TYPE_CHECKING:
-    from hpsearch.messages import Inspected
+    from hpsearch.describe import SpaceSummary
+    from hpsearch.errands import Inspected
 
 __all__ = ["check"]
 
@@ -26,7 +27,7 @@ __all__ = ["check"]
     default=5,
     show_default=True,
     metavar="N",
-    help="How many recipes to draw and build.",
+    help="How many recipes to draw and measure.",
 )
 @click.option(
     "--time", "timed", is_flag=True, help="Train a few steps of each draw and say how many trials fit into --for."
@@ -43,18 +44,19 @@ __all__ = ["check"]
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @data_dir_option
 def check(space: Path, samples: int, timed: bool, seconds: float, as_json: bool, data_dir: Path | None) -> None:
-    """Read a space file, build every baseline and some draws, and say what is searched.
+    """Read a space file, measure every baseline and some draws, and say what is searched.
 
-    Nothing is trained, the data need not be there (but for --time), and backbones get random weights. A baseline that
-    cannot be built ends the command with exit code 2.
+    Nothing is trained or allocated, however large, the data need not be there (but for --time), and no weights are
+    downloaded. FLOPs are those of one image forward, memory is an estimate of what training takes at most. A baseline
+    that cannot be built ends the command with exit code 2.
 
     \b
     Example:
       hpsearch check spaces/cifar.py
       hpsearch check spaces/digits.py --time --for 1h
     """
+    from hpsearch.errands import Inspect
     from hpsearch.launch import inspected
-    from hpsearch.messages import Inspect
 
     request = Inspect(space.resolve(), space.parent.resolve(), use_data_dir(data_dir), samples, timed=timed)
     found = inspected(space, request)
@@ -80,7 +82,8 @@ def _record(found: Inspected, seconds: float | None) -> dict[str, Any]:
         "input_shape": list(summary.input_shape),
         "class_names": list(summary.class_names),
         "data": {"declared": summary.data, "found": found.data_found, "where": found.data_where},
-        "at_most": {"parameters": summary.most_parameters},
+        "at_most": {"parameters": summary.most_parameters, "flops": summary.most_flops, "memory": summary.most_memory},
+        "rejected": sum(bool(sample["exceeds"]) for sample in found.samples) / len(found.samples),
         "baselines": list(found.baselines),
         "samples": list(found.samples),
         "fits": None if seconds is None else _fits(found, seconds),
@@ -99,16 +102,18 @@ def _print(space: Path, found: Inspected, seconds: float | None) -> None:
     say(f"{space}: {summary.objective}, images {shape}, {len(summary.class_names)} classes")
     more = " or more, as build(hp) goes" if summary.open_ended else ""
     say(f"Dimensions   {found.dimensions}{more}")
-    say(f"Size         {_size(summary.size, summary.open_ended)}")
+    say(f"Size         {_recipes(summary.size, summary.open_ended)}")
     say(f"Data         {summary.data}: {'found, ' if found.data_found else 'not found. '}{found.data_where}")
-    if summary.most_parameters is not None:
-        too_large = sum((sample["parameters"] or 0) > summary.most_parameters for sample in found.samples)
-        say(f"Limit        {summary.most_parameters:,} parameters; {too_large} of {len(found.samples)} draws exceed it")
+    limits = _limits(summary)
+    if limits:
+        rejected = sum(bool(sample["exceeds"]) for sample in found.samples)
+        share = f"{rejected} of {len(found.samples)} draws ({rejected / len(found.samples):.0%})"
+        say(f"At most      {', '.join(limits.values())}; {share} would be rejected")
     if found.baselines:
         say()
-        table(_columns("Baseline"), [_cells(baseline["name"], baseline) for baseline in found.baselines])
+        table(_columns("Baseline"), [_cells(baseline["name"], baseline, {}) for baseline in found.baselines])
     say()
-    named = [_cells(f"draw {number}", sample) for number, sample in enumerate(found.samples, start=1)]
+    named = [_cells(f"draw {number}", sample, limits) for number, sample in enumerate(found.samples, start=1)]
     table(_columns("Sample"), named)
     if seconds is not None:
         fits = _fits(found, seconds)
@@ -120,32 +125,45 @@ def _print(space: Path, found: Inspected, seconds: float | None) -> None:
         )
 
 
-def _size(size: float, open_ended: bool) -> str:
+def _recipes(number: float, open_ended: bool) -> str:
     if open_ended:
         return "known to build(hp) only"
-    if size == float("inf"):
+    if number == float("inf"):
         return "infinite (a continuous choice)"
-    return f"{int(size):,} recipes" if size < 1e15 else f"about {size:.1e} recipes"
+    return f"{int(number):,} recipes" if number < 1e15 else f"about {number:.1e} recipes"
+
+
+def _limits(summary: SpaceSummary) -> dict[str, str]:
+    """The limits of a space in words, by name."""
+    most = {
+        "parameters": (summary.most_parameters, f"{count(summary.most_parameters)} parameters"),
+        "flops": (summary.most_flops, f"{amount(summary.most_flops)} FLOPs"),
+        "memory": (summary.most_memory, f"{size(summary.most_memory)} of memory"),
+    }
+    return {name: words for name, (limit, words) in most.items() if limit is not None}
 
 
 def _columns(first: str) -> list[Column]:
     return [
         Column(first),
         Column("Parameters", right=True),
-        Column("MFLOPs", right=True),
+        Column("FLOPs", right=True),
+        Column("Memory", right=True),
         Column("Time", right=True, drop=1),
         Column("Note", wraps=True),
     ]
 
 
-def _cells(name: str, found: dict[str, Any]) -> list[Cell]:
+def _cells(name: str, found: dict[str, Any], limits: dict[str, str]) -> list[Cell]:
     seconds = found.get("seconds")
-    operations = found["multiply_adds"]
-    note = found["error"] or ("" if found.get("weights", "random") == "random" else f"weights {found['weights']}")
+    notes = [f"exceeds {limits[limit]}" for limit in found.get("exceeds", [])]
+    if found.get("weights", "random") != "random":
+        notes.append(f"weights {found['weights']}")
     return [
         Cell(name),
         Cell(count(found["parameters"])),
-        Cell("-" if operations is None else f"{2 * operations / 1e6:,.1f}"),
+        Cell(amount(found["flops"])),
+        Cell(size(found["memory"])),
         Cell("-" if seconds is None else duration(seconds)),
-        Cell(note, "red" if found["error"] else ""),
+        Cell(found["error"] or ", ".join(notes), "red" if found["error"] or found.get("exceeds") else ""),
     ]

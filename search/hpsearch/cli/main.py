@@ -14,10 +14,14 @@ __all__ = ["main"]
 _COMMANDS = {
     "check": ("hpsearch.cli.check", "check", "Read a space file and build what it declares, without searching."),
     "run": ("hpsearch.cli.run", "run", "Search a space; the same command again resumes the study."),
+    "status": ("hpsearch.cli.status", "status", "Show what a study does at this moment, from any terminal."),
+    "stop": ("hpsearch.cli.stop", "stop", "End a run or one trial in good order, from any terminal."),
+    "enqueue": ("hpsearch.cli.enqueue", "enqueue", "Add a recipe of your own to a study."),
     "leaderboard": ("hpsearch.cli.reading", "leaderboard", "Rank the trials of a study."),
     "show": ("hpsearch.cli.reading", "show", "Show one trial: its recipe as Python, its scores, its curve."),
     "studies": ("hpsearch.cli.reading", "studies", "List the studies."),
     "export-best": ("hpsearch.cli.export", "export_best", "Retrain the best recipe, test it once, and export it."),
+    "clean": ("hpsearch.cli.clean", "clean", "Delete what a study no longer needs on the disk."),
 }
 
 

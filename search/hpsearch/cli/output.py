@@ -18,16 +18,21 @@ from hpsearch.errors import InputError
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from hpsearch.limits import Target
+
     FloatType = click.ParamType[float]
     IntType = click.ParamType[int]
+    TargetType = click.ParamType[Target]
 else:  # click before 8.4 knows no type arguments when it runs
-    FloatType = IntType = click.ParamType
+    FloatType = IntType = TargetType = click.ParamType
 
 __all__ = [
     "Cell",
     "Column",
     "Duration",
     "PositiveWhole",
+    "Until",
+    "amount",
     "console",
     "count",
     "duration",
@@ -37,6 +42,7 @@ __all__ = [
     "say",
     "score",
     "signed",
+    "size",
     "sparkline",
     "study_option",
     "table",
@@ -129,6 +135,27 @@ def signed(value: float | None) -> str:
 def count(value: int | None) -> str:
     """``3,253,068``, or a dash where it is not known."""
     return NOTHING if value is None else f"{value:,}"
+
+
+def amount(value: int | None) -> str:
+    """``12.3 million``, three digits of a large number; a dash where it is not known."""
+    return NOTHING if value is None else _scaled(value, ("", " thousand", " million", " billion", " trillion"))
+
+
+def size(value: int | None) -> str:
+    """``1.24 GB``, three digits of a number of bytes; GB are 10^9, as ``memory="12GB"`` in a space means them."""
+    return NOTHING if value is None else _scaled(value, (" bytes", " kB", " MB", " GB", " TB"))
+
+
+def _scaled(value: int, units: Sequence[str]) -> str:
+    """Three digits and the unit of the thousand that they stand in."""
+    if abs(value) < 1000:
+        return f"{value}{units[0]}"
+    # Rounded first, so that 999,999 is 1.00 million and not 1000 thousand.
+    digits, _, exponent = f"{value:.2e}".partition("e")
+    thousands = min(int(exponent) // 3, len(units) - 1)
+    beyond = int(exponent) - 3 * thousands
+    return f"{float(digits) * 10**beyond:.{max(2 - beyond, 0)}f}{units[thousands]}"
 
 
 _BARS = "▁▂▃▄▅▆▇█"
@@ -316,6 +343,22 @@ class PositiveWhole(IntType):
         if number < 1:
             raise InputError(f"{_called(param)} got {value!r}; allowed: a whole number, 1 or more.")
         return number
+
+
+class Until(TargetType):
+    """What the objective must reach for a study to end, such as ``val_accuracy>=0.95``."""
+
+    name = "target"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Target:
+        """Read the target.
+
+        Raises:
+            InputError: It is none; the sentence says what it got and what is allowed.
+        """
+        from hpsearch.limits import Target
+
+        return value if isinstance(value, Target) else Target.parse(value)
 
 
 def _called(param: click.Parameter | None) -> str:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import ast
-import builtins
 import json
 import math
 from collections.abc import Sequence
@@ -13,10 +11,12 @@ from typing import Any
 
 import click
 
+from hpsearch.cli.curve import curve
 from hpsearch.cli.output import (
     Cell,
     Column,
     PositiveWhole,
+    amount,
     console,
     count,
     duration,
@@ -26,21 +26,41 @@ from hpsearch.cli.output import (
     say,
     score,
     signed,
-    sparkline,
+    size,
     study_option,
     table,
     tell,
 )
+from hpsearch.cli.source import import_line, runnable
+from hpsearch.cli.status import command_to_go_on
 from hpsearch.errors import StudyError
-from hpsearch.results.leaderboard import Row, as_csv, as_json, outcome, rank, record
+from hpsearch.results.leaderboard import Row, as_csv, as_json, counts, rank, record, summary
 from hpsearch.study import Epoch, StudyFolder, StudyInfo, Trial, open_study, studies_in
-from hpsearch.study.trial import STATES
+from hpsearch.study.live import read_live
 
 __all__ = ["leaderboard", "show", "studies"]
 
 TOP_ON_TERMINAL = 20
 
 _STYLES = {"COMPLETE": "green", "PRUNED": "yellow", "FAIL": "red", "RUNNING": "cyan"}
+
+
+def _held(folder: StudyFolder) -> bool:
+    """Whether a run goes on; on a file system without locks none does, and a copy of a study is still to be read."""
+    try:
+        return folder.held
+    except StudyError:
+        return False
+
+
+def _training(folder: StudyFolder) -> set[int]:
+    """The trials that are being trained now: what the run that holds the study says of its slots."""
+    if not _held(folder):
+        return set()
+    holder, live = folder.holder(), read_live(folder)
+    if holder is None or live is None or holder.pid not in (None, live.pid):  # an earlier run said it
+        return set()
+    return {slot.trial for slot in live.slots if slot.trial is not None}
 
 
 def _direction(objective: str) -> tuple[str, bool]:
@@ -75,7 +95,7 @@ def leaderboard(study: str | None, results: Path, top: int | None, as_: str | No
     info = folder.info()
     _, maximize = _direction(info.objective)
     trials = folder.trials()
-    rows = rank(trials, maximize)
+    rows = rank(trials, maximize, _training(folder))
     if as_:
         say((as_json if as_ == "json" else as_csv)(rows[:top]))
         return
@@ -116,7 +136,7 @@ def _cells(row: Row) -> list[Cell]:
         _epochs(trial),
         duration(trial.seconds),
     )
-    return [*(Cell(text, base) for text in texts), Cell(outcome(trial), _STYLES[trial.state])]
+    return [*(Cell(text, base) for text in texts), Cell(row.outcome, _STYLES[trial.state])]
 
 
 def _marked(trial: Trial) -> str:
@@ -128,14 +148,11 @@ def _epochs(trial: Trial) -> str:
 
 
 def _tally(rows: Sequence[Row]) -> str:
-    """``57 trials (40 complete, 12 pruned, 3 out_of_memory)``."""
+    """``57 trials (40 complete)``; the others are counted below the table."""
     if not rows:
         return "no trials yet"
-    words = [row.trial.failure or row.trial.state.lower() for row in rows]
-    states = [state.lower() for state in STATES]
-    counts = {word: words.count(word) for word in [*states, *sorted(set(words) - set(states))] if word in words}
-    said = ", ".join(f"{number:,} {word}" for word, number in counts.items())
-    return f"{len(rows):,} {'trial' if len(rows) == 1 else 'trials'} ({said})"
+    complete = counts(rows).get("COMPLETE", 0)
+    return f"{len(rows):,} {'trial' if len(rows) == 1 else 'trials'} ({complete:,} complete)"
 
 
 def _footnotes(rows: Sequence[Row], shown: Sequence[Row], repeats: int) -> list[str]:
@@ -144,6 +161,10 @@ def _footnotes(rows: Sequence[Row], shown: Sequence[Row], repeats: int) -> list[
         notes.append("* baseline")
     if len(shown) < len(rows):
         notes.append(f"{len(shown):,} of {len(rows):,} trials; all of them: --top {len(rows)}")
+    if others := [words for label, words in summary(counts(rows)) if label != "COMPLETE"]:
+        notes.append("; ".join(others))
+    if any(row.interrupted for row in rows):
+        notes.append("interrupted: goes on from its checkpoint with the same hpsearch run; its score is that so far")
     if repeats:
         notes.append(f"left out: {repeats:,} {'proposal' if repeats == 1 else 'proposals'} that repeated a trial")
     return notes
@@ -168,22 +189,22 @@ def show(trial: str, study: str | None, results: Path, as_json_: bool) -> None:
     # The record knows trials as 12; people copy 00012 from the folder's name too.
     found = folder.find(str(int(trial)) if trial.isdecimal() else trial)
     history = folder.trial(found.number).history()
-    _, maximize = _direction(info.objective)
+    metric, maximize = _direction(info.objective)
     row = _row_of(found, folder, maximize)
     if as_json_:
         say(json.dumps(_whole_record(row, folder, info, history), indent=2, allow_nan=False))
         return
-    about = [*_summary(row, folder, info), *_curve(history, found.best_epoch, info.objective)]
+    about = [*_summary(row, folder, info, results), *curve(history, found.best_epoch, metric)]
     if on_terminal():
-        _show_on_terminal(about, _runnable(found, folder))
+        _show_on_terminal(about, runnable(found.recipe, folder.space_file))
     else:
         say("\n".join(f"# {line}".rstrip() for line in about))
-        say(f"\n{_runnable(found, folder)}")
+        say(f"\n{runnable(found.recipe, folder.space_file)}")
 
 
 def _row_of(trial: Trial, folder: StudyFolder, maximize: bool) -> Row:
     """The trial with its place in the study; a repeat has none."""
-    rows = rank(folder.trials(), maximize)
+    rows = rank(folder.trials(), maximize, _training(folder))
     return next((row for row in rows if row.trial.number == trial.number), Row(None, trial, None))
 
 
@@ -194,10 +215,12 @@ def _whole_record(row: Row, folder: StudyFolder, info: StudyInfo, history: Seque
         "study": folder.name,
         "objective": info.objective,
         "best_epoch": trial.best_epoch,
+        "enqueued": trial.enqueued,
+        "attempts": trial.attempts,
         "seed": trial.seed,
         "answers": trial.answers,
         "recipe": trial.recipe,
-        "imports": _import_line(trial.recipe),
+        "imports": import_line(trial.recipe),
         "log": str(_log(trial, folder)) if _log(trial, folder).exists() else None,
         "history": [
             {
@@ -214,7 +237,7 @@ def _log(trial: Trial, folder: StudyFolder) -> Path:
     return folder.trial(trial.number).log
 
 
-def _summary(row: Row, folder: StudyFolder, info: StudyInfo) -> list[str]:
+def _summary(row: Row, folder: StudyFolder, info: StudyInfo, results: Path) -> list[str]:
     """What is known of the trial, one fact a line."""
     trial = row.trial
     place = f", rank {row.rank}" if row.rank else ""
@@ -227,94 +250,31 @@ def _summary(row: Row, folder: StudyFolder, info: StudyInfo) -> list[str]:
         metric: f"{score(row.validation)}{at}" if row.validation is not None else "",
         "on training": f"{score(row.train)}, gap {signed(row.gap)}" if row.train is not None else "",
         "parameters": count(trial.parameters) if trial.parameters is not None else "",
+        "FLOPs": f"{amount(trial.flops)}, one image forward" if trial.flops is not None else "",
+        "memory": f"about {size(trial.memory)} to train" if trial.memory is not None else "",
         "epochs": f"{trial.epochs}{budget} in {duration(trial.seconds)}",
+        "device": one_line(trial.device),
+        "continues": f"trial {trial.parent}" if trial.parent is not None else "",
+        "enqueued": "with hpsearch enqueue" if trial.enqueued else "",
+        "attempts": f"{trial.attempts}: training was taken up again" if trial.attempts > 1 else "",
         "ended" if trial.state != "RUNNING" else "note": one_line(trial.message),
+        "goes on": _going_on(trial, folder, results) if row.interrupted else "",
         "log": str(log) if log.exists() else "",
     }
     return [
-        f"{called} of study {folder.name}: {outcome(trial)}{place}",
+        f"{called} of study {folder.name}: {row.outcome}{place}",
         "",
         *(f"{name:<12} {fact}" for name, fact in facts.items() if fact),
         "",
     ]
 
 
-CURVE_WIDTH = 40
-
-
-def _curve(history: Sequence[Epoch], best_epoch: int | None, objective: str) -> list[str]:
-    """A line of bars a metric; validation and training of one metric share their scale."""
-    if not history:
-        return []
-    names = _paired(list(history[0].metrics), objective)
-    margin = max(map(len, names), default=0)
-    lines = []
-    for name in names:
-        values = _values(history, name)
-        lines.append(f"{name:<{margin}}  {_bars(history, name)}  {score(values[0])} to {score(values[-1])}")
-    if lines and best_epoch and best_epoch <= len(history):
-        lines.append(" " * (margin + 2 + _place(best_epoch, len(history))) + f"^ best epoch {best_epoch}")
-    return [*lines, ""] if lines else []
-
-
-def _paired(metrics: Sequence[str], objective: str) -> list[str]:
-    """Validation and training side by side, the metric of the objective first."""
-    first = _base(_direction(objective)[0])
-    bases = sorted((_base(name) for name in metrics if name.startswith("val_")), key=lambda base: base != first)
-    return [name for base in bases for name in (f"val_{base}", base) if name in metrics]
-
-
-def _base(name: str) -> str:
-    return name.removeprefix("val_")
-
-
-def _values(history: Sequence[Epoch], name: str) -> list[float]:
-    return [epoch.metrics.get(name, math.nan) for epoch in history]
-
-
-def _bars(history: Sequence[Epoch], name: str) -> str:
-    pair = _values(history, _base(name)) + _values(history, f"val_{_base(name)}")
-    finite = [value for value in pair if math.isfinite(value)]
-    low, high = (min(finite), max(finite)) if finite else (None, None)
-    return sparkline(_values(history, name), CURVE_WIDTH, low, high)
-
-
-def _place(epoch: int, epochs: int) -> int:
-    """The bar that holds an epoch."""
-    return epoch - 1 if epochs <= CURVE_WIDTH else (epoch * CURVE_WIDTH - 1) // epochs
-
-
-def _runnable(trial: Trial, folder: StudyFolder) -> str:
-    """The recipe as Python that runs once what it names of the user's own is there."""
-    if not trial.recipe:
-        return "# The trial ended before its recipe was known."
-    own = ", ".join(sorted(_names(trial.recipe) - _exported()))
-    lines = [f"# From your space file ({folder.space_file}): {own}"] if own else []
-    return "\n".join([_import_line(trial.recipe), *lines, "", f"recipe = {trial.recipe}"])
-
-
-def _import_line(recipe: str) -> str:
-    """``from hpsearch import ...`` with exactly the names that a recipe uses; empty when there are none."""
-    import hpsearch
-
-    names = _names(recipe)
-    used = [name for name in hpsearch.__all__ if name in names]
-    return f"from hpsearch import {', '.join(used)}" if used else ""
-
-
-def _names(recipe: str) -> set[str]:
-    """The names that a recipe refers to, Python's own left out."""
-    try:
-        tree = ast.parse(recipe, mode="eval")
-    except (SyntaxError, ValueError):
-        return set()
-    return {node.id for node in ast.walk(tree) if isinstance(node, ast.Name)} - set(dir(builtins))
-
-
-def _exported() -> set[str]:
-    import hpsearch
-
-    return set(hpsearch.__all__)
+def _going_on(trial: Trial, folder: StudyFolder, results: Path) -> str:
+    """From where and how an interrupted trial goes on."""
+    where = f"at epoch {trial.epochs + 1}"
+    if _held(folder):
+        return f"{where}, when its turn comes in the run that goes on"
+    return f"{where}, with: {command_to_go_on(folder, results)}"
 
 
 def _show_on_terminal(about: Sequence[str], code: str) -> None:

@@ -10,10 +10,12 @@ from typing import TYPE_CHECKING
 import click
 
 from hpsearch.cli.options import data_dir_option, skip_bad_images_option, use_data_dir
-from hpsearch.cli.output import Duration, PositiveWhole, on_terminal, results_option, say, tell
+from hpsearch.cli.output import Duration, PositiveWhole, Until, on_terminal, results_option, say, tell
+from hpsearch.strategies.names import PRUNERS, STRATEGIES
 
 if TYPE_CHECKING:
     from hpsearch.events import Watcher
+    from hpsearch.limits import Target
     from hpsearch.space import Objective
     from hpsearch.study.trial import Trial
 
@@ -36,6 +38,19 @@ __all__ = ["run"]
     help="How long to train, over all runs of the study: 8h, 30m, 90s.",
 )
 @click.option(
+    "--until",
+    type=Until(),
+    metavar="TARGET",
+    help='Stop once an epoch reaches it, such as "val_accuracy>=0.95".',
+)
+@click.option(
+    "--patience",
+    type=PositiveWhole(),
+    metavar="N",
+    help="Stop after N trials in a row without an improvement beyond noise.",
+)
+@click.option("--per-trial", type=Duration(), metavar="TIME", help="The most time for one trial: 20m.")
+@click.option(
     "--epochs",
     type=PositiveWhole(),
     metavar="N",
@@ -47,9 +62,49 @@ __all__ = ["run"]
     metavar="N",
     help="Train on N images, stratified by class, and validate on at most N/2.",
 )
+@click.option("--strategy", type=click.Choice(STRATEGIES), help="Who proposes recipes; tpe if not given.")
+@click.option("--pruner", type=click.Choice(PRUNERS), help="Who stops unpromising trials; none if not given.")
 @click.option("--no-baselines", is_flag=True, help="Leave the hand-made networks out.")
 @click.option("--study", metavar="NAME", help="Name of the study; the space file's if not given.")
 @click.option("--seed", type=click.IntRange(min=0), metavar="N", help="Where the random numbers start; 0 if not given.")
+@click.option(
+    "--deterministic", is_flag=True, help="The same seed gives the same weights, bit by bit, even where that is slower."
+)
+@click.option(
+    "--devices",
+    metavar="WHICH",
+    help="cpu, all, or numbers of GPUs such as 0,1; every GPU there is, else the CPU, if not given.",
+)
+@click.option(
+    "--per-device",
+    type=PositiveWhole(),
+    default=1,
+    show_default=True,
+    metavar="N",
+    help="How many trials to train on a device at a time.",
+)
+@click.option(
+    "--hang-timeout",
+    type=Duration(),
+    default="10m",
+    show_default=True,
+    metavar="TIME",
+    help="End a worker that gives no sign of life between steps for so long; its trial goes on in another.",
+)
+@click.option(
+    "--checkpoint-every",
+    type=Duration(),
+    metavar="TIME",
+    help="Write checkpoints at most so often; after every epoch if not given.",
+)
+@click.option(
+    "--keep",
+    type=click.IntRange(min=0),
+    default=5,
+    show_default=True,
+    metavar="K",
+    help="Of how many of the best trials the checkpoints stay.",
+)
 @skip_bad_images_option
 @data_dir_option
 @results_option
@@ -57,11 +112,22 @@ def run(
     space: Path,
     trials: int | None,
     seconds: float | None,
+    until: Target | None,
+    patience: int | None,
+    per_trial: float | None,
     epochs: int | None,
     subset: int | None,
+    strategy: str | None,
+    pruner: str | None,
     no_baselines: bool,
     study: str | None,
     seed: int | None,
+    deterministic: bool,
+    devices: str | None,
+    per_device: int,
+    hang_timeout: float,
+    checkpoint_every: float | None,
+    keep: int,
     skip_bad_images: bool,
     data_dir: Path | None,
     results: Path,
@@ -70,12 +136,15 @@ def run(
 
     The hand-made baselines are trained first, then what the search proposes, until a budget is used up or Ctrl-C.
     Budgets are totals of the study: the same command again resumes it, and a higher --trials or --for extends it.
-    With --for, a trial that would take over a tenth of the time is stopped after an epoch or two.
+    Whatever ends a run, kills included, the same command goes on where it was: finished trials stay, and the others
+    continue from their last checkpoint. With --for, a trial that would take over a tenth of the time is stopped after
+    an epoch or two.
 
     \b
     Example:
       hpsearch run spaces/digits.py --trials 20
       hpsearch run spaces/cifar.py --for 8h --data-dir ~/data
+      hpsearch run spaces/cifar.py --until "val_accuracy>=0.9" --patience 40 --devices 0,1
     """
     from hpsearch.launch import Request, run_search
     from hpsearch.limits import Limits
@@ -88,12 +157,28 @@ def run(
         subset=subset,
         skip_bad_images=skip_bad_images,
         seed=seed,
-        limits=Limits(trials=trials, seconds=seconds, epochs=epochs, baselines=not no_baselines),
+        limits=Limits(
+            trials=trials,
+            seconds=seconds,
+            epochs=epochs,
+            baselines=not no_baselines,
+            until=until,
+            patience=patience,
+            per_trial=per_trial,
+        ),
+        strategy=strategy,
+        pruner=pruner,
+        deterministic=deterministic,
+        devices=devices,
+        per_device=per_device,
+        hang_timeout=hang_timeout,
+        checkpoint_every=checkpoint_every or 0.0,
+        keep=keep,
     )
     name = request.folder.name
     say(f"Study {name}: starting Keras and loading the data ...")
-    if trials is None and seconds is None:
-        tell("Neither --trials nor --for was given: it goes on until Ctrl-C, or until every recipe was tried.")
+    if trials is None and seconds is None and until is None and patience is None:
+        tell("No budget was given (--trials, --for): it goes on until Ctrl-C, or until every recipe was tried.")
     folder = run_search(request, partial(_screen, name))
     _say_how_to_go_on(folder.name, results)
 

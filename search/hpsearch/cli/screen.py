@@ -8,21 +8,19 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
 from hpsearch.cli.brief import describe
-from hpsearch.cli.output import console, duration, one_line, say, score, sparkline
-from hpsearch.cli.progress import Clock, Progress, Running, fraction, tally
+from hpsearch.cli.output import console, duration, one_line, say, score
+from hpsearch.cli.progress import Clock, Progress, fraction, left_open
+from hpsearch.cli.rows import BAR_STYLE, STYLES, ended_table, line, running_lines
 from hpsearch.events import Budget
-from hpsearch.results.leaderboard import outcome
 from hpsearch.study import Epoch, Trial
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
     from rich.live import Live
-    from rich.table import Table
     from rich.text import Text
 
 __all__ = ["LiveScreen"]
 
-_STYLES = {"COMPLETE": "green", "PRUNED": "yellow", "FAIL": "red", "duplicate": "dim"}
 _MARGIN = 10
 _WIDEST = 120
 _PERIOD = 0.5
@@ -87,7 +85,7 @@ class LiveScreen:
     def _give_back(self) -> None:
         with self._lock:
             live, self._live = self._live, None
-            self._progress.running.clear()
+            self._progress.stop()
             if live is not None:
                 live.stop()
 
@@ -115,6 +113,17 @@ class LiveScreen:
         """Move a trial to those that ended."""
         with self._lock:
             self._progress.ended(trial, best, budget)
+
+    def left(self, trial: Trial, why: str) -> None:
+        """Take a trial from those that run, and print above the screen why and from where it goes on."""
+        with self._lock:
+            self._progress.left(trial)
+            self.note(left_open(trial, why))
+
+    def paused(self, reason: str) -> None:
+        """Show in capitals that nothing goes on, until it does."""
+        with self._lock:
+            self._progress.paused = one_line(reason)
 
     def _keep_drawing(self) -> None:
         while not self._over.wait(_PERIOD):
@@ -147,26 +156,52 @@ class LiveScreen:
         from rich.constrain import Constrain
 
         width = max(min(width - 1, _WIDEST), 1)
-        head = [self._headline(), *self._budgets(width), self._best(), self._ended()]
-        running = self._running_lines(width, max(height - len(head) - 2, 2))
-        room = height - len(head) - len(running) - 3
+        head = [
+            self._headline(),
+            *self._pause(width),
+            *self._budgets(width),
+            *self._goals(width),
+            self._best(),
+            *self._ended(width),
+        ]
+        room = height - len(head) - 2
+        running, taken = self._running(width, room)
         # The cursor rests on an empty last line: what the terminal echoes there, such as ^C, must not break a full one.
-        return Constrain(Group(*head, *running, *self._recent(width, room), _line()), width)
+        return Constrain(Group(*head, *running, *self._recent(width, room - taken), line()), width)
 
     def _headline(self) -> Text:
         word = "max" if self._progress.maximize else "min"
-        return _line((self._study, "bold"), (f"  {word} {self._progress.metric}", "dim"))
+        return line((self._study, "bold"), (f"  {word} {self._progress.metric}", "dim"))
+
+    def _pause(self, width: int) -> list[RenderableType]:
+        """A banner over the whole width while nothing goes on."""
+        if not self._progress.paused:
+            return []
+        from textwrap import wrap
+
+        said = wrap(f"PAUSED: {self._progress.paused}", max(width - 2, 1))
+        return [line((f" {part} ".ljust(width), "bold black on yellow")) for part in said]
 
     def _budgets(self, width: int) -> list[RenderableType]:
         progress, budget = self._progress, self._progress.budget
-        left = progress.time_left
-        remaining = f", about {duration(left)} left" if left and progress.running else ""
         trials = fraction(budget.trials_done, budget.trials)
         spent = duration(progress.seconds_done)
         time_said = f"{spent} of {duration(budget.seconds)}" if budget.seconds else spent
-        share = budget.trials_done / budget.trials if budget.trials else None
-        time_share = progress.seconds_done / budget.seconds if budget.seconds else None
-        return [_bar("trials", share, trials, width), _bar("time", time_share, time_said + remaining, width)]
+        if progress.running and progress.remaining:
+            time_said += f", {progress.remaining}"
+        bar_width = max(min(width - _MARGIN - len(time_said) - 2, 40), 8)
+        return [
+            _bar("trials", budget.trials_done, budget.trials, trials, bar_width),
+            _bar("time", progress.seconds_done, budget.seconds, time_said, bar_width),
+        ]
+
+    def _goals(self, width: int) -> list[Text]:
+        """What else ends the study."""
+        budget = self._progress.budget
+        goals = [f"{budget.until}{', or ' if budget.patience else ''}"] if budget.until else []
+        if budget.patience:
+            goals.append(f"{budget.patience} trials without improvement ({budget.without_improvement} so far)")
+        return _facts("until", [(goal, "") for goal in goals], width) if goals else []
 
     def _best(self) -> Text:
         best = self._progress.best
@@ -179,85 +214,57 @@ class LiveScreen:
             (f"  {describe(best.recipe)}", ""),
         )
 
-    def _ended(self) -> Text:
-        said: list[tuple[str, str]] = []
-        for word, number in tally(self._progress.budget):
-            said += [(f"{number:,} ", ""), (f"{word.lower()}  ", _STYLES.get(word, "red"))]
-        return _fact("so far", *(said or [("none yet", "dim")]))
-
-    def _running_lines(self, width: int, room: int) -> list[RenderableType]:
-        """Two lines a running trial, as many as there is room for."""
-        shown = list(self._progress.running.values())[: max((room - 1) // 2, 1)]
-        lines = [line for running in shown for line in self._running(running, width)]
-        return [_line(), *lines] if lines else []
-
-    def _running(self, running: Running, width: int) -> list[RenderableType]:
-        trial = running.trial
-        about = describe(trial.recipe)
-        took = duration(self._progress.clock() - running.since)
-        epochs = f"epoch {fraction(running.epoch, trial.epochs_budget)}"
-        values = ""
-        if running.values:
-            values = f"{score(running.values[-1])}, best {score(self._progress.best_of(running.values))}"
-        bars = sparkline(running.values, max(width - _MARGIN - len(epochs) - len(values) - len(took) - 6, 1))
-        return [
-            _fact("running", (_short(trial), "bold cyan"), (f"  {about}", "")),
-            _fact("", (f"{epochs}  ", ""), (f"{bars}  ", "cyan"), (values, ""), (f"  {took}", "dim")),
+    def _ended(self, width: int) -> list[Text]:
+        said = [
+            (f"{part}{',' if more else ' '} ", STYLES.get(label, ""))
+            for label, words in self._progress.summary
+            for part, more in _parts(words)
         ]
+        return _facts("so far", said or [("none yet", "dim")], width)
+
+    def _running(self, width: int, room: int) -> tuple[list[RenderableType], int]:
+        """The trials that run, and how many lines they take."""
+        progress = self._progress
+        trials = list(progress.running.values())
+        if not trials:
+            return [], 0
+        lines, taken = running_lines(trials, progress.clock(), width, max(room - 1, 3), progress.budget.slots)
+        return [line(), *lines], taken + 1
 
     def _recent(self, width: int, room: int) -> list[RenderableType]:
         """The trials that ended lately, the last first."""
-        trials = list(self._progress.recent)[: max(room - 1, 0)]
-        return [_line(), _ended_table(trials, width)] if trials else []
-
-
-def _short(trial: Trial) -> str:
-    return f"{one_line(trial.baseline)} *" if trial.baseline else str(trial.number)
-
-
-def _line(*parts: tuple[str, str]) -> Text:
-    """A line that is cut off where the terminal ends."""
-    from rich.text import Text
-
-    return Text.assemble(*parts, no_wrap=True, overflow="ellipsis")
+        trials = list(self._progress.recent)[: max(room - 2, 0)]
+        return [line(), ended_table(trials, width)] if trials else []
 
 
 def _fact(name: str, *parts: tuple[str, str]) -> Text:
-    return _line((f"{name:<{_MARGIN}}", "dim"), *parts)
+    return line((f"{name:<{_MARGIN}}", "dim"), *parts)
 
 
-def _bar(name: str, share: float | None, said: str, width: int) -> RenderableType:
+def _parts(words: str) -> list[tuple[str, bool]]:
+    """``3 failed: 2 out_of_memory, 1 not_finite`` in two, each with whether another follows."""
+    parts = words.split(", ")
+    return [(part, place < len(parts) - 1) for place, part in enumerate(parts)]
+
+
+def _facts(name: str, parts: list[tuple[str, str]], width: int) -> list[Text]:
+    """A fact whose parts are put on several lines where the terminal is narrow."""
+    lines: list[list[tuple[str, str]]] = [[]]
+    for part in parts:
+        if lines[-1] and _MARGIN + sum(len(text) for text, _ in lines[-1]) + len(part[0].rstrip()) > width:
+            lines.append([])
+        lines[-1].append(part)
+    return [_fact("" if place else name, *said) for place, said in enumerate(lines)]
+
+
+def _bar(name: str, done: float, limit: float | None, said: str, width: int) -> RenderableType:
     """A budget as a bar with words behind it; words alone where there is no limit."""
     from rich.progress_bar import ProgressBar
     from rich.table import Table
 
-    if share is None:
+    if not limit:
         return _fact(name, (said, ""))
-    bar_width = max(min(width - _MARGIN - len(said) - 2, 40), 8)
     grid = Table.grid(padding=0)
-    grid.add_row(
-        _fact(name), ProgressBar(total=1.0, completed=min(share, 1.0), width=bar_width), _line((f"  {said}", ""))
-    )
+    bar = ProgressBar(total=1.0, completed=min(done / limit, 1.0), width=width, complete_style=BAR_STYLE)
+    grid.add_row(_fact(name), bar, line((f"  {said}", "")))
     return grid
-
-
-def _ended_table(trials: list[Trial], width: int) -> Table:
-    """The trials that ended lately, one a line."""
-    from rich.table import Table
-
-    shown = Table(box=None, header_style="dim", pad_edge=False, padding=(0, 2, 0, 0), width=width)
-    for title in ("ended", "state"):
-        shown.add_column(title, no_wrap=True)
-    for title in ("score", "epochs", "time"):
-        shown.add_column(title, no_wrap=True, justify="right")
-    shown.add_column("recipe", no_wrap=True, overflow="ellipsis", ratio=1)
-    for trial in trials:
-        shown.add_row(
-            _line((_short(trial), "")),
-            _line((outcome(trial), _STYLES.get(trial.state, ""))),
-            _line((score(trial.score), "")),
-            _line((fraction(trial.epochs, trial.epochs_budget), "dim")),
-            _line((duration(trial.seconds), "dim")),
-            _line((describe(trial.recipe) or one_line(trial.message), "dim")),
-        )
-    return shown

@@ -15,10 +15,11 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from hpsearch.errands import Refit, Refitted, Score, Scored
 from hpsearch.errors import RunError, StudyError
 from hpsearch.executors.local import LocalWorker, WorkerDied
 from hpsearch.launch import answered, prepared_worker
-from hpsearch.messages import EpochDone, Failed, Go, Refit, Refitted, Score, Scored, Setup
+from hpsearch.messages import EpochDone, Failed, Go, Setup
 from hpsearch.results.card import card
 from hpsearch.results.intervals import wilson
 from hpsearch.results.leaderboard import rank

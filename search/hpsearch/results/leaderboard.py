@@ -6,12 +6,13 @@ import csv
 import io
 import json
 import math
-from collections.abc import Iterable, Sequence
+from collections import Counter
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from hpsearch.study.trial import Trial
+from hpsearch.study.trial import STATES, Trial
 
-__all__ = ["FIELDS", "Row", "as_csv", "as_json", "outcome", "rank", "record"]
+__all__ = ["FIELDS", "Row", "as_csv", "as_json", "counts", "outcome", "rank", "record", "summary"]
 
 FIELDS = (
     "rank",
@@ -22,10 +23,15 @@ FIELDS = (
     "train",
     "gap",
     "parameters",
+    "flops",
+    "memory",
     "epochs",
     "epochs_budget",
     "seconds",
+    "device",
+    "parent",
     "state",
+    "interrupted",
     "failure",
     "message",
     "recipe_hash",
@@ -40,11 +46,13 @@ class Row:
         rank: Its place, from 1; equal scores share a place. None without a score.
         trial: The trial.
         gap: How much better the trial does on images it has seen; positive means overfitting, for losses too.
+        interrupted: Whether it has not ended and nobody trains it; it goes on from its checkpoint when the study does.
     """
 
     rank: int | None
     trial: Trial
     gap: float | None
+    interrupted: bool = False
 
     @property
     def validation(self) -> float | None:
@@ -56,8 +64,13 @@ class Row:
         """The same metric on training images, or None."""
         return _finite(self.trial.train_score)
 
+    @property
+    def outcome(self) -> str:
+        """How the trial ended, in one label; ``interrupted`` where it has not and nobody trains it."""
+        return "interrupted" if self.interrupted else outcome(self.trial)
 
-def rank(trials: Iterable[Trial], maximize: bool) -> list[Row]:
+
+def rank(trials: Iterable[Trial], maximize: bool, training: Collection[int] = ()) -> list[Row]:
     """Order trials, the best first.
 
     A trial with a score is ranked whatever its state; among equal scores the earlier trial stands first. Trials without
@@ -66,23 +79,25 @@ def rank(trials: Iterable[Trial], maximize: bool) -> list[Row]:
     Args:
         trials: The trials of one study, in any order.
         maximize: Whether a higher score is better.
+        training: The numbers of those that are being trained now; another one that has not ended was interrupted.
     """
-    kept = [_unranked(trial, maximize) for trial in trials if trial.failure != "duplicate"]
+    kept = [_unranked(trial, maximize, training) for trial in trials if trial.failure != "duplicate"]
     kept.sort(key=lambda row: row.trial.number)
     scored = [row for row in kept if row.validation is not None]
     scored.sort(key=lambda row: row.validation or 0.0, reverse=maximize)  # stable in both directions
     ranked: list[Row] = []
     for place, row in enumerate(scored, start=1):
         tied = bool(ranked) and ranked[-1].validation == row.validation
-        ranked.append(Row(ranked[-1].rank if tied else place, row.trial, row.gap))
+        ranked.append(Row(ranked[-1].rank if tied else place, row.trial, row.gap, row.interrupted))
     return ranked + [row for row in kept if row.validation is None]
 
 
-def _unranked(trial: Trial, maximize: bool) -> Row:
+def _unranked(trial: Trial, maximize: bool, training: Collection[int]) -> Row:
     score, train = _finite(trial.score), _finite(trial.train_score)
+    interrupted = trial.state == "RUNNING" and trial.number not in training
     if score is None or train is None:
-        return Row(None, trial, None)
-    return Row(None, trial, train - score if maximize else score - train)
+        return Row(None, trial, None, interrupted)
+    return Row(None, trial, train - score if maximize else score - train, interrupted)
 
 
 def _finite(value: float | None) -> float | None:
@@ -92,6 +107,48 @@ def _finite(value: float | None) -> float | None:
 def outcome(trial: Trial) -> str:
     """How a trial ended, in one label: ``COMPLETE``, ``PRUNED``, ``FAIL: out_of_memory``."""
     return f"{trial.state}: {trial.failure}" if trial.failure else trial.state
+
+
+# ---- how many
+
+
+def counts(rows: Iterable[Row]) -> dict[str, int]:
+    """Trials by state, failures by kind, and those that were ``interrupted``: what `summary` puts into words."""
+    return dict(Counter("interrupted" if row.interrupted else row.trial.failure or row.trial.state for row in rows))
+
+
+def summary(numbers: Mapping[str, int]) -> list[tuple[str, str]]:
+    """How many trials ended how, as pairs of a label and words.
+
+    Such as ``("COMPLETE", "40 complete")``, ``("FAIL", "3 failed: 2 out_of_memory, 1 not_finite")``,
+    ``("interrupted", "1 interrupted")``.
+
+    Args:
+        numbers: Trials by state, failures by kind; upper and lower case are one.
+    """
+    known: Counter[str] = Counter()
+    for name, number in numbers.items():
+        word = name.removeprefix("failed: ").lower()
+        known[word.upper() if word.upper() in STATES else word] += number
+    others = ("interrupted", "duplicate")
+    kinds = {word: number for word, number in known.items() if word not in (*STATES, *others) and number}
+    said = [("COMPLETE", known["COMPLETE"], "complete", "")]
+    said += [("FAIL", max(sum(kinds.values()), known["FAIL"]), "failed", _kinds(kinds))]
+    said += [("PRUNED", known["PRUNED"], "pruned", ""), ("RUNNING", known["RUNNING"], "running", "")]
+    said += [
+        ("interrupted", known["interrupted"], "interrupted", ""),
+        ("duplicate", known["duplicate"], "repeated", ""),
+    ]
+    return [(label, f"{number:,} {word}{more}") for label, number, word, more in said if number]
+
+
+def _kinds(kinds: Mapping[str, int]) -> str:
+    """The most frequent kind first."""
+    ordered = sorted(kinds.items(), key=lambda item: (-item[1], item[0]))
+    return f": {', '.join(f'{number:,} {kind}' for kind, number in ordered)}" if ordered else ""
+
+
+# ---- as plain values
 
 
 def record(row: Row) -> dict[str, object]:
@@ -106,10 +163,15 @@ def record(row: Row) -> dict[str, object]:
         "train": row.train,
         "gap": row.gap,
         "parameters": trial.parameters,
+        "flops": trial.flops,
+        "memory": trial.memory,
         "epochs": trial.epochs,
         "epochs_budget": trial.epochs_budget,
         "seconds": trial.seconds,
+        "device": trial.device,
+        "parent": trial.parent,
         "state": trial.state,
+        "interrupted": row.interrupted,
         "failure": trial.failure,
         "message": trial.message,
         "recipe_hash": trial.hash,
@@ -122,9 +184,17 @@ def as_json(rows: Sequence[Row]) -> str:
 
 
 def as_csv(rows: Sequence[Row]) -> str:
-    """The rows as CSV with a header, a line a trial; what is not known is an empty cell."""
+    """The rows as CSV with a header, a line a trial; what is not known is an empty cell, yes and no as in JSON."""
     text = io.StringIO()
     writer = csv.DictWriter(text, FIELDS, lineterminator="\n")
     writer.writeheader()
-    writer.writerows({**record(row), "message": " ".join(row.trial.message.split())} for row in rows)
+    for row in rows:
+        cells = record(row)
+        writer.writerow(
+            {
+                **cells,
+                "interrupted": json.dumps(cells["interrupted"]),
+                "message": " ".join(row.trial.message.split()),
+            }
+        )
     return text.getvalue().rstrip("\n")

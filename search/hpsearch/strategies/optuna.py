@@ -1,15 +1,13 @@
-"""Optuna as the strategy: its study is the record of what was proposed, one trial for each proposal.
+"""Optuna's study as the record of what was proposed: one trial for each proposal, whoever proposes it.
 
-Parameters carry the names of the choices; one whose values are ascending numbers (64, 128, 256) is proposed by
-position, under the name ``<choice>#position``, because Optuna knows no uneven scale.
+``optuna.load_study`` and optuna-dashboard open the file as it is.
 """
 
 from __future__ import annotations
 
 import contextlib
 import sqlite3
-import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -22,173 +20,198 @@ from optuna.distributions import (
     IntDistribution,
     check_distribution_compatibility,
 )
-from optuna.trial import TrialState
+from optuna.trial import FrozenTrial, TrialState, create_trial
 
-from hpsearch.addresses import Choices, Parameter
-from hpsearch.domains import Between, Scalar
+from hpsearch.addresses import Parameter
+from hpsearch.domains import Scalar
 from hpsearch.errors import StudyError
+from hpsearch.strategies.distributions import answer, distribution_of, internal_name, internal_value, offered
 
-__all__ = ["OptunaStrategy", "StorageError", "check_database"]
+__all__ = ["Record", "StorageError", "check_database", "is_infeasible"]
 
 StorageError = optuna.exceptions.StorageInternalError
 """The database cannot be read or written: a full disk, a lock held for long."""
 
 optuna.logging.set_verbosity(optuna.logging.ERROR)
 
-STARTUP_TRIALS = 20
-_POSITION = "#position"
 _FEASIBLE = "feasible"
 
 
-class OptunaStrategy:
-    """Proposes with Optuna's tree-structured Parzen estimator.
+def is_infeasible(trial: FrozenTrial) -> bool:
+    """Whether a trial could not work.
 
-    Bergstra et al., "Algorithms for hyper-parameter optimization", NeurIPS 2011; grouped, so that choices which exist
-    only for some networks are modelled where they exist.
+    Args:
+        trial: An ended trial of a record.
+    """
+    return trial.constraints.get(_FEASIBLE, 0.0) > 0
+
+
+class Record:
+    """The trials of a study.
+
+    What was told is on disk when a method returns. A method that raised `StorageError` may be called again with the
+    same arguments, whether or not the first call has written.
 
     Args:
         database: The SQLite file of the study; made when it is missing.
         name: The name of the study in it.
         maximize: Whether more is better.
-        seed: Where the random numbers start.
 
     Raises:
         StudyError: The file is not a database of Optuna.
     """
 
-    def __init__(self, database: Path, name: str, *, maximize: bool, seed: int) -> None:
+    def __init__(self, database: Path, name: str, *, maximize: bool) -> None:
+        self.maximize = maximize
         self._open: dict[int, optuna.Trial] = {}
-        self._study = optuna.create_study(
+        self._reported: dict[int, set[int]] = {}
+        self.study = optuna.create_study(
             study_name=name,
             storage=_storage(database),
             direction="maximize" if maximize else "minimize",
             load_if_exists=True,
         )
-        before = self._study.get_trials(deepcopy=False)
+        before = self.trials()
+        self.last_number = len(before) - 1
+        self._unsure = False  # whether opening a trial failed, perhaps only after it was written
         self._known: dict[str, BaseDistribution] = {}
         for trial in before:
-            self._known.update(trial.distributions)
-        # A resumed run must not repeat the random draws of the first one.
-        seed = seed + 7919 * len(before)
-        self._random = optuna.samplers.RandomSampler(seed=seed)
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
-            self._tpe = optuna.samplers.TPESampler(
-                multivariate=True, group=True, n_startup_trials=STARTUP_TRIALS, seed=seed
-            )
+            for parameter, distribution in trial.distributions.items():
+                self._known.setdefault(parameter, distribution)
 
-    def ask(self, choices: tuple[tuple[Parameter, Scalar], ...] = (), *, at_random: bool = False) -> int:
-        """Open a trial.
+    def trials(self) -> list[FrozenTrial]:
+        """All trials by number; not to be changed."""
+        return self.study.get_trials(deepcopy=False)
+
+    def open(self, attributes: Mapping[str, Any], choices: Sequence[tuple[Parameter, Scalar]] = ()) -> int:
+        """Open a trial; it is written with all that is given, or not at all.
 
         Args:
-            choices: Choices made already, as for a baseline; the others are proposed when they are asked for.
-            at_random: Whether to propose without a model, to get away from proposals that repeat.
+            attributes: What is to be remembered of it, as JSON knows it.
+            choices: Choices made already, in order.
 
         Returns:
-            The number of the trial.
+            Its number.
         """
-        self._study.sampler = self._random if at_random else self._tpe
-        if choices:
-            number = self._ask_fixed(
-                {_internal_name(parameter): _internal_value(parameter, value) for parameter, value in choices}
+        params, distributions = {}, {}
+        for parameter, value in choices:
+            name, distribution = self.named(parameter)
+            params[name], distributions[name] = internal_value(parameter.domain, value), distribution
+        found = self._written(attributes, params) if self._unsure else None
+        if found is None:
+            self._unsure = True
+            self.study.add_trial(
+                create_trial(
+                    state=TrialState.RUNNING, params=params, distributions=distributions, user_attrs=dict(attributes)
+                )
             )
-            for parameter, _ in choices:  # Optuna records a choice when it is asked for
-                self.suggest(number, parameter)
-            return number
-        trial = self._study.ask()
-        self._open[trial.number] = trial
-        return trial.number
+            found = self._written(attributes, params)
+            assert found is not None  # this process is the only writer
+        self._take(found)
+        self.last_number, self._unsure = found.number, False
+        return found.number
 
-    def ask_again(self, number: int) -> int:
-        """Open a trial with the choices of an earlier one that was interrupted.
+    def _written(self, attributes: Mapping[str, Any], params: Mapping[str, Any]) -> FrozenTrial | None:
+        """A trial that is in the storage and that nobody was told of."""
+        new = (trial for trial in self.trials()[self.last_number + 1 :] if trial.state == TrialState.RUNNING)
+        return next((t for t in new if t.user_attrs == attributes and t.params == params), None)
+
+    def _take(self, trial: FrozenTrial) -> None:
+        self._open[trial.number] = optuna.Trial(self.study, trial._trial_id)  # noqa: SLF001  # Optuna has no other way
+        self._reported[trial.number] = set(trial.intermediate_values)
+
+    def named(self, parameter: Parameter) -> tuple[str, BaseDistribution]:
+        """The name of a choice in the record, and what may be drawn for it.
+
+        A ``build(hp)`` may offer other values in another trial; for Optuna that is another parameter.
 
         Args:
-            number: The earlier trial.
+            parameter: The choice.
         """
-        return self._ask_fixed(self._study.get_trials(deepcopy=False)[number].params)
+        distribution = distribution_of(parameter.domain)
+        name = internal_name(parameter)
+        known = self._known.setdefault(name, distribution)
+        try:
+            check_distribution_compatibility(known, distribution)
+        except ValueError:
+            name = f"{name} {offered(distribution)}"
+            self._known.setdefault(name, distribution)
+        return name, distribution
 
-    def _ask_fixed(self, params: Mapping[str, Any]) -> int:
-        self._study.enqueue_trial(dict(params))
-        trial = self._study.ask()
-        self._open[trial.number] = trial
-        return trial.number
+    def chosen(self, number: int, name: str) -> bool:
+        """Whether a choice of an open trial is made.
+
+        Args:
+            number: The trial.
+            name: The name of the choice in the record.
+        """
+        return name in self._open[number].params
 
     def suggest(self, number: int, parameter: Parameter) -> Scalar:
-        """Make one choice of an open trial.
+        """Make one choice of an open trial by the sampler of the study; the same again where it was made before.
 
         Args:
             number: The trial.
             parameter: The choice.
         """
-        domain = parameter.domain
-        distribution = _distribution(domain)
-        name = self._qualified(_internal_name(parameter), distribution)
-        answer = _suggested(self._open[number], name, distribution)
-        if isinstance(domain, Between):
-            return domain.snapped(answer)
-        chosen: Scalar = domain.labels[answer] if domain.ordinal else answer
-        return chosen
+        return answer(parameter.domain, _suggested(self._open[number], *self.named(parameter)))
 
-    def _qualified(self, name: str, distribution: BaseDistribution) -> str:
-        """A ``build(hp)`` may offer other values in another trial; for Optuna that is another parameter."""
-        known = self._known.setdefault(name, distribution)
-        try:
-            check_distribution_compatibility(known, distribution)
-        except ValueError:
-            name = f"{name} {_offered(distribution)}"
-            self._known.setdefault(name, distribution)
-        return name
+    def note(self, number: int, key: str, value: Any) -> None:
+        """Remember something of an open trial.
+
+        Args:
+            number: The trial.
+            key: What.
+            value: As JSON knows it.
+        """
+        self._open[number].set_user_attr(key, value)
 
     def report(self, number: int, epoch: int, value: float) -> None:
-        """Tell an intermediate score.
+        """Tell an intermediate score; the first one told for an epoch counts.
 
         Args:
             number: The trial.
             epoch: From 1.
             value: The objective after that epoch.
         """
-        self._open[number].report(value, epoch)
+        if epoch not in self._reported[number]:
+            self._open[number].report(value, epoch)
+            self._reported[number].add(epoch)
 
-    def complete(self, number: int, score: float) -> None:
-        """End a trial that was trained to its end."""
-        self._open[number].set_constraint(_FEASIBLE, 0.0)
-        self._study.tell(self._open.pop(number), score)
+    def attributes(self, number: int) -> dict[str, Any]:
+        """What is remembered of an open trial.
 
-    def stop(self, number: int) -> None:
-        """End a trial that was stopped early but has scores."""
-        self._open[number].set_constraint(_FEASIBLE, 0.0)
-        self._study.tell(self._open.pop(number), state=TrialState.PRUNED)
+        Args:
+            number: The trial.
+        """
+        return self._open[number].user_attrs
 
-    def infeasible(self, number: int) -> None:
-        """End a trial that cannot work (out of memory, not finite, too large), so that its region is avoided."""
-        self._open[number].set_constraint(_FEASIBLE, 1.0)
-        self._study.tell(self._open.pop(number), state=TrialState.PRUNED)
+    def end(self, number: int, state: TrialState, score: float | None = None, *, feasible: bool | None = None) -> None:
+        """End a trial.
 
-    def forget(self, number: int) -> None:
-        """End a trial that says nothing about its region: interrupted, or the double of another."""
-        self._study.tell(self._open.pop(number), state=TrialState.FAIL)
+        Args:
+            number: The trial.
+            state: COMPLETE, PRUNED or FAIL.
+            score: Its score where it is COMPLETE.
+            feasible: Whether it could work; None says nothing about that.
+        """
+        trial = self._open[number]
+        if feasible is not None and _FEASIBLE not in trial.constraints:
+            trial.set_constraint(_FEASIBLE, 0.0 if feasible else 1.0)
+        self.study.tell(trial, score, state=state, skip_if_finished=True)
+        del self._open[number], self._reported[number]
 
-    def reopen(self) -> list[int]:
-        """Take over the trials that an earlier run left open; each must be ended.
+    def reopen(self) -> list[FrozenTrial]:
+        """Take over all trials that are open.
 
         Returns:
-            Their numbers.
+            Them, by number.
         """
-        for _ in self._study.get_trials(deepcopy=False, states=(TrialState.WAITING,)):
-            self._study.ask()  # killed between the two calls of _ask_fixed; the next ask would get its choices
-        left = self._study.get_trials(deepcopy=False, states=(TrialState.RUNNING,))
-        self._open.update({t.number: optuna.Trial(self._study, t._trial_id) for t in left})  # noqa: SLF001  # Optuna has no other way
-        return [trial.number for trial in left]
-
-
-def _distribution(domain: Choices | Between) -> BaseDistribution:
-    if isinstance(domain, Choices):
-        if domain.ordinal:
-            return IntDistribution(0, len(domain.labels) - 1)
-        return CategoricalDistribution(domain.labels)
-    if domain.whole:
-        return IntDistribution(int(domain.low), int(domain.high), log=domain.log, step=int(domain.step or 1))
-    return FloatDistribution(domain.low, domain.high, log=domain.log, step=domain.step)
+        left = [trial for trial in self.trials() if trial.state == TrialState.RUNNING]
+        for trial in left:
+            if trial.number not in self._open:
+                self._take(trial)
+        return left
 
 
 def _suggested(trial: optuna.Trial, name: str, distribution: BaseDistribution) -> Any:
@@ -199,26 +222,8 @@ def _suggested(trial: optuna.Trial, name: str, distribution: BaseDistribution) -
         return trial.suggest_float(
             name, distribution.low, distribution.high, step=distribution.step, log=distribution.log
         )
-    assert isinstance(distribution, CategoricalDistribution)  # _distribution makes no other kind
+    assert isinstance(distribution, CategoricalDistribution)  # distribution_of makes no other kind
     return trial.suggest_categorical(name, distribution.choices)
-
-
-def _internal_name(parameter: Parameter) -> str:
-    ordinal = isinstance(parameter.domain, Choices) and parameter.domain.ordinal
-    return parameter.name + _POSITION if ordinal else parameter.name
-
-
-def _internal_value(parameter: Parameter, value: Scalar) -> Scalar:
-    domain = parameter.domain
-    return domain.labels.index(value) if isinstance(domain, Choices) and domain.ordinal else value
-
-
-def _offered(distribution: BaseDistribution) -> str:
-    """What a distribution offers, in few words."""
-    if isinstance(distribution, CategoricalDistribution):
-        return f"{list(distribution.choices)}"
-    assert isinstance(distribution, IntDistribution | FloatDistribution)  # _distribution makes no other kind
-    return f"[{distribution.low} to {distribution.high}{', log' if distribution.log else ''}]"
 
 
 def _storage(database: Path) -> optuna.storages.RDBStorage:

@@ -2,40 +2,78 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 from pathlib import Path
 from typing import Any
 
-__all__ = ["read_json", "write_json", "write_text"]
+__all__ = ["append_text", "read_json", "write_json", "write_text"]
 
 
-def write_text(path: Path, text: str) -> None:
+def write_text(path: Path, text: str, *, sync: bool = True) -> None:
     """Write, flush to disk, then rename over the old file.
 
     Args:
         path: The file; its folder must exist.
         text: The new content.
+        sync: Whether it must be on the disk when this returns, and not only safe from a kill of the process.
+
+    Raises:
+        OSError: It could not be written, as on a full disk; the old file is as it was.
     """
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
         with open(temporary, "w", encoding="utf-8") as file:
             file.write(text)
             file.flush()
-            os.fsync(file.fileno())
+            if sync:
+                os.fsync(file.fileno())
         os.replace(temporary, path)
     finally:
-        temporary.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            temporary.unlink(missing_ok=True)
 
 
-def write_json(path: Path, value: Any) -> None:
+def write_json(path: Path, value: Any, *, sync: bool = True) -> None:
     """Write a value as indented JSON, atomically.
 
     Args:
         path: The file; its folder must exist.
         value: What JSON knows; not-a-number and infinities are not allowed.
+        sync: Whether it must be on the disk when this returns.
+
+    Raises:
+        OSError: It could not be written; the old file is as it was.
     """
-    write_text(path, json.dumps(value, indent=1, allow_nan=False) + "\n")
+    write_text(path, json.dumps(value, indent=1, allow_nan=False) + "\n", sync=sync)
+
+
+def append_text(path: Path, text: str) -> None:
+    """Add lines to the end of a file, all or none; the part of a line that a kill left there goes first.
+
+    Args:
+        path: The file; made when it is missing.
+        text: Whole lines, each with its end.
+
+    Raises:
+        OSError: It could not be written, as on a full disk; the file holds the lines it held.
+    """
+    # Without a buffer, whose rest would be written when the file is closed, after what was written is taken back.
+    with open(path, "ab+", buffering=0) as file:
+        file.seek(0)
+        before = file.read()
+        kept = before.rfind(b"\n") + 1
+        if kept < len(before):
+            file.truncate(kept)
+        data = text.encode("utf-8")
+        try:
+            written = file.write(data)
+            while written < len(data):  # a disk that fills up takes a part first and says so at the next attempt
+                written += file.write(data[written:])
+        except OSError:
+            file.truncate(kept)
+            raise
 
 
 def read_json(path: Path) -> Any:

@@ -6,7 +6,7 @@ import dataclasses
 import os
 import re
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from difflib import unified_diff
 from pathlib import Path
@@ -14,6 +14,7 @@ from typing import Any
 
 from hpsearch.errors import StudyError, did_you_mean
 from hpsearch.study.atomic import read_json, write_json, write_text
+from hpsearch.study.lock import Holder, Taken, holder_of, locked
 from hpsearch.study.trial import Trial, TrialFolder
 
 __all__ = ["StudyFolder", "StudyInfo", "checked_name", "open_study", "studies_in"]
@@ -41,6 +42,9 @@ class StudyInfo:
         data_dir: Where data was looked for first, or None.
         skip_bad_images: Whether images that cannot be read were left out.
         versions: Of Python and of the packages that matter.
+        strategy: Who proposes, as ``--strategy`` says it.
+        pruner: Who stops trials early, as ``--pruner`` says it.
+        deterministic: Whether the same seed gives the same weights, bit by bit.
         test_openings: Each opening of the sealed test part: when, by which command, for which trials.
     """
 
@@ -60,6 +64,9 @@ class StudyInfo:
     created: float
     data_dir: str | None = None
     skip_bad_images: bool = False
+    strategy: str = "tpe"
+    pruner: str = "none"
+    deterministic: bool = False
     versions: dict[str, str] = field(default_factory=dict)
     test_openings: list[dict[str, Any]] = field(default_factory=list)
 
@@ -167,37 +174,50 @@ class StudyFolder:
         lines = unified_diff(self.info().space_text.splitlines(), space_text.splitlines(), lineterm="", n=1)
         return "\n".join(line for line in list(lines)[2:] if not line.startswith("@@"))
 
+    @property
+    def _lock(self) -> Path:
+        return self.path / "lock"
+
+    def holder(self) -> Holder | None:
+        """Who writes to the study now; None where nobody does. Looking disturbs nobody.
+
+        Raises:
+            StudyError: The file system knows no locks.
+        """
+        return holder_of(self._lock)
+
+    @property
+    def held(self) -> bool:
+        """Whether a process writes to the study now."""
+        return self.holder() is not None
+
     @contextmanager
-    def writing(self) -> Iterator[None]:
+    def writing(self, *, continues: bool = True) -> Iterator[None]:
         """Hold the study as its one writer.
+
+        Args:
+            continues: Whether the study is gone on with, so that it counts as the latest.
 
         Raises:
             StudyError: Another process writes to it, or the folder cannot be written.
         """
-        import fcntl
-
-        path = self.path / "lock"
-        try:
-            self.path.mkdir(parents=True, exist_ok=True)
-            file = open(path, "a+", encoding="utf-8")  # noqa: SIM115  # held until the run ends
-        except OSError as error:
-            raise StudyError(
-                f"The study cannot be written to {self.path}: {error.strerror}. Choose another folder with --results."
-            ) from error
-        with file:
+        with ExitStack() as stack:
             try:
-                # The kernel drops this lock when its holder dies, however it dies, so it never goes stale.
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except OSError as error:
-                file.seek(0)
-                holder = file.read().strip() or "another process"
+                self.path.mkdir(parents=True, exist_ok=True)
+                before = self._lock.stat() if self._lock.exists() else None
+                stack.enter_context(locked(self._lock))
+                if before is not None and not continues:
+                    os.utime(self._lock, ns=(before.st_atime_ns, before.st_mtime_ns))
+            except Taken as taken:
                 raise StudyError(
-                    f"Study {self.name} is being written by {holder}; wait for it, or give this run a --study of its "
-                    "own."
+                    f"Study {self.name} is being written by {taken.holder}; wait for it, end it with: hpsearch stop "
+                    f"--study {self.name}, or give this run a --study of its own."
+                ) from taken
+            except OSError as error:
+                raise StudyError(
+                    f"The study cannot be written to {self.path}: {error.strerror}. Choose another folder with "
+                    "--results."
                 ) from error
-            file.truncate(0)
-            file.write(f"process {os.getpid()} on {os.uname().nodename}")
-            file.flush()
             yield
 
 

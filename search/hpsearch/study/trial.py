@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import csv
 import dataclasses
+import io
 import math
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TextIO
 
-from hpsearch.study.atomic import read_json, write_json, write_text
+from hpsearch.study.atomic import append_text, read_json, write_json, write_text
 
 __all__ = ["STATES", "Epoch", "FailureKind", "State", "Trial", "TrialFolder", "finite"]
 
@@ -59,6 +60,12 @@ class Trial:
         hash: The hash of the canonical recipe.
         seed: The seed of its weights, shuffles and dropout.
         parameters: How many parameters the network has, frozen ones included.
+        flops: Floating-point operations of one image through it, forward.
+        memory: Estimate of the most bytes that training it takes.
+        device: What it was trained on, such as ``cpu`` or ``gpu 0``.
+        parent: The trial from whose checkpoint it went on, or None.
+        enqueued: Whether a user added it to the study.
+        attempts: How often training was started or taken up again.
         score: The objective at its best epoch, measured on validation.
         best_epoch: The epoch of that score, from 1.
         train_score: The same metric on training images in inference mode, with the weights of the best epoch.
@@ -79,6 +86,12 @@ class Trial:
     hash: str = ""
     seed: int = 0
     parameters: int | None = None
+    flops: int | None = None
+    memory: int | None = None
+    device: str = ""
+    parent: int | None = None
+    enqueued: bool = False
+    attempts: int = 0
     score: float | None = None
     best_epoch: int | None = None
     train_score: float | None = None
@@ -147,12 +160,33 @@ class TrialFolder:
     def append(self, epoch: Epoch) -> None:
         """Add an epoch to the history."""
         path = self.path / _HISTORY
-        fresh = not path.exists()
-        with open(path, "a", encoding="utf-8", newline="") as file:
-            writer = csv.writer(file)
-            if fresh:
-                writer.writerow(["epoch", "seconds", *epoch.metrics])
-            writer.writerow([epoch.epoch, f"{epoch.seconds:.3f}", *(f"{v:.6g}" for v in epoch.metrics.values())])
+        rows = io.StringIO()
+        _write_rows(rows, epoch, header=not path.exists() or not path.stat().st_size)
+        append_text(path, rows.getvalue())
+
+    def cut_history(self, epochs: int) -> list[Epoch]:
+        """Keep the first epochs of the history; those after the checkpoint that training goes on from are trained anew.
+
+        Args:
+            epochs: How many to keep.
+
+        Returns:
+            Those that are kept.
+        """
+        kept = self.history()[:epochs]
+        self.write_history(kept)
+        return kept
+
+    def write_history(self, epochs: Sequence[Epoch]) -> None:
+        """Replace the history.
+
+        Args:
+            epochs: All of it, in order.
+        """
+        text = io.StringIO()
+        for number, epoch in enumerate(epochs):
+            _write_rows(text, epoch, header=number == 0)
+        write_text(self.path / _HISTORY, text.getvalue())
 
     def history(self) -> list[Epoch]:
         """The epochs so far; a line that was cut off by a kill ends the list."""
@@ -171,6 +205,13 @@ class TrialFolder:
             except ValueError:
                 break
         return epochs
+
+
+def _write_rows(file: TextIO, epoch: Epoch, *, header: bool) -> None:
+    writer = csv.writer(file)
+    if header:
+        writer.writerow(["epoch", "seconds", *epoch.metrics])
+    writer.writerow([epoch.epoch, f"{epoch.seconds:.3f}", *(f"{v:.9g}" for v in epoch.metrics.values())])
 
 
 def finite(value: float | None) -> float | None:

@@ -23,7 +23,6 @@ __all__ = [
     "augmented",
     "build",
     "build_network",
-    "multiply_adds",
     "with_momentum",
     "without_weights",
 ]
@@ -188,26 +187,6 @@ def augmented(network: Any, augment: Augment | None, inputs: Inputs, seed: int) 
     for layer in augment.build(inputs.white, seed):
         x = layer(x)
     return keras.Model(image, network(x), name="training")
-
-
-def multiply_adds(network: Any) -> int:
-    """Multiplications and additions of one image through every layer with a kernel, counted as pairs.
-
-    Args:
-        network: A built Keras model; nested models are counted through.
-    """
-    total = 0
-    for layer in network.layers:
-        if hasattr(layer, "layers"):
-            total += multiply_adds(layer)
-            continue
-        kernel = getattr(layer, "kernel", None)
-        if kernel is None or not layer.built:
-            continue
-        shape = layer.output.shape
-        places = math.prod(side or 1 for side in shape[1:-1]) if len(shape) > 2 else 1
-        total += math.prod(kernel.shape) * places
-    return int(total)
 
 
 def without_weights(recipe: Any) -> Any:

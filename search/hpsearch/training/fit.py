@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import math
-import time
-from collections.abc import Callable, Sequence
+import warnings
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -14,21 +13,19 @@ import numpy as np
 from hpsearch.data.loading import Part
 from hpsearch.errors import HpsearchError
 from hpsearch.recipe import HyperModel, Model, Recipe
-from hpsearch.study.trial import Epoch
 from hpsearch.training.build import Built, Inputs, UserCodeError, augmented
+from hpsearch.training.callbacks import Beats, First, Last, intercepted
+from hpsearch.training.course import Course, Halted, NotFiniteError, named
+from hpsearch.training.feeding import Feed
+from hpsearch.training.saving import Saving
+from hpsearch.training.watch import Leaving, Watch
 
-__all__ = ["Halted", "NotFiniteError", "Outcome", "compiled", "encoded", "evaluate", "fit", "refit"]
+__all__ = ["NotFiniteError", "Outcome", "Saving", "compiled", "encoded", "evaluate", "fit", "refit"]
 
 TRAIN_SCORE_IMAGES = 10_000
 """The train score is measured on at most this many images: enough for three digits, and quick."""
 
-
-class NotFiniteError(HpsearchError):
-    """The loss became infinite or not a number."""
-
-
-class Halted(Exception):
-    """Whoever watches asked to stop after this epoch; what was found so far counts."""
+_Arrays = tuple[np.ndarray, np.ndarray]
 
 
 @dataclass(frozen=True)
@@ -55,9 +52,10 @@ def fit(
     metric: str,
     maximize: bool,
     seed: int,
-    on_epoch: Callable[[Epoch], bool],
+    watch: Watch,
+    saving: Saving | None = None,
 ) -> Outcome:
-    """Train a network and leave it with the weights of its best epoch.
+    """Train a network, or go on training it, and leave it with the weights of its best epoch.
 
     Args:
         built: The network and its recipe.
@@ -67,22 +65,24 @@ def fit(
         metric: The name of the objective, such as ``val_accuracy``.
         maximize: Whether more is better.
         seed: Where shuffling and augmentation start.
-        on_epoch: Told of every epoch; answers whether to go on.
+        watch: Who is told how it goes, and may end it.
+        saving: Where checkpoints are written, and read to begin with; None writes none.
 
     Raises:
         NotFiniteError: The loss is not finite any more.
+        Leaving: Training was stopped, to go on later.
     """
-    recipe = built.recipe
     trainer = compiled(built, inputs, seed)
-    keeper = _BestEpoch(built.network, metric, maximize, on_epoch)
-    stops = [keeper, *_callbacks(recipe)]
-    validation_data = encoded(recipe, validation, inputs)
-    _call_fit(built, trainer, encoded(recipe, train, inputs), stops, validation_data=validation_data)
-    if keeper.best is None:
+    epochs = built.recipe.training.epochs
+    course = Course(trainer, built.network, epochs, watch, metric=metric, maximize=maximize)
+    data = encoded(built.recipe, train, inputs), encoded(built.recipe, validation, inputs)
+    _train(built, course, *data, seed=seed, callbacks=_callbacks(built.recipe), saving=saving)
+    if course.progress.best is None:
         raise NotFiniteError(f"the {metric} was never finite.")
-    built.network.set_weights(keeper.weights)
-    train_score = evaluate(built, _sample(train), inputs)[metric.removeprefix("val_")]
-    return Outcome(keeper.best, keeper.best_epoch, train_score)
+    built.network.set_weights(course.weights)
+    beats = Beats(course)
+    train_score = evaluate(built, _sample(train), inputs, callbacks=[beats])[metric.removeprefix("val_")]
+    return Outcome(course.progress.best, course.progress.best_epoch, train_score)
 
 
 def refit(
@@ -92,7 +92,7 @@ def refit(
     *,
     learning_rates: Sequence[float],
     seed: int,
-    on_epoch: Callable[[Epoch], bool],
+    watch: Watch,
 ) -> None:
     """Train without validation data, replaying a validated run: as many epochs, each at the learning rate it had.
 
@@ -102,10 +102,11 @@ def refit(
         inputs: What the network was built for.
         learning_rates: The learning rate of each epoch.
         seed: Where shuffling and augmentation start.
-        on_epoch: Told of every epoch.
+        watch: Who is told how it goes, and may end it.
 
     Raises:
         NotFiniteError: The loss is not finite any more.
+        Leaving: Training was stopped.
     """
     recipe = replace(
         built.recipe,
@@ -113,24 +114,27 @@ def refit(
     )
     built = replace(built, recipe=recipe)
     trainer = compiled(built, inputs, seed)
-    callbacks: list[Any] = [_Reporter(on_epoch)]
+    callbacks: list[Any] = []
     schedule = keras.optimizers.schedules.LearningRateSchedule
     if not isinstance(getattr(trainer.optimizer, "_learning_rate", None), schedule):  # one of build(hp) replays itself
-        callbacks.insert(0, keras.callbacks.LearningRateScheduler(lambda epoch: float(learning_rates[epoch])))
-    _call_fit(built, trainer, encoded(recipe, train, inputs), callbacks)
+        callbacks.append(keras.callbacks.LearningRateScheduler(lambda epoch: float(learning_rates[epoch])))
+    course = Course(trainer, built.network, len(learning_rates), watch)
+    _train(built, course, encoded(recipe, train, inputs), None, seed=seed, callbacks=callbacks, saving=None)
 
 
-def evaluate(built: Built, part: Part, inputs: Inputs) -> dict[str, float]:
+def evaluate(built: Built, part: Part, inputs: Inputs, callbacks: Sequence[Any] = ()) -> dict[str, float]:
     """Loss and accuracy of a network in inference mode.
 
     Args:
         built: The network and its recipe; it is compiled if it was not.
         part: Images (n, height, width, channels) and labels (n,).
         inputs: What the network was built for.
+        callbacks: Keras callbacks that are told of the steps.
     """
     compiled(built, inputs, 0)
     x, y = encoded(built.recipe, part, inputs)
-    return _named(built.network.evaluate(x, y, batch_size=256, verbose=0, return_dict=True))
+    found = built.network.evaluate(x, y, batch_size=256, callbacks=list(callbacks), verbose=0, return_dict=True)
+    return named(found)
 
 
 def compiled(built: Built, inputs: Inputs, seed: int) -> Any:
@@ -183,34 +187,98 @@ def encoded(recipe: Recipe, part: Part, inputs: Inputs) -> tuple[np.ndarray, np.
     return images, labels
 
 
-def _call_fit(
-    built: Built, trainer: Any, data: tuple[np.ndarray, np.ndarray], callbacks: list[Any], **options: Any
+def _train(
+    built: Built,
+    course: Course,
+    data: _Arrays,
+    validation: _Arrays | None,
+    *,
+    seed: int,
+    callbacks: list[Any],
+    saving: Saving | None,
 ) -> None:
-    training = built.recipe.training
-    options = {
-        "batch_size": training.batch_size,
-        "epochs": training.epochs,
-        "callbacks": callbacks,
-        "verbose": 0,
-        **options,
-    }
+    """Train to the end, from wherever the checkpoints leave off."""
     builder = built.recipe.model.build if isinstance(built.recipe.model, HyperModel) else None
+    course.callbacks = callbacks
     try:
-        if builder is None:
-            trainer.fit(*data, **options)
-        elif hasattr(builder, "build") and hasattr(builder, "fit"):
-            builder.fit(built.hyperparameters, trainer, *data, **options)
+        if builder is not None and hasattr(builder, "build") and hasattr(builder, "fit"):
+            _train_as_the_user_does(built, builder, course, data, validation, saving)
         else:
-            trainer.fit(*data, **options)
+            _train_by_epochs(course, data, validation, built.recipe.training.batch_size, seed, saving)
     except Halted:
         pass
-    except HpsearchError:
+    except (HpsearchError, Leaving):
         raise
     except Exception as error:
         if builder is None:
             raise
         reason = " ".join(str(error).split())[:300]
         raise UserCodeError(f"training what build(hp) made raised {type(error).__name__}: {reason}") from error
+
+
+def _train_by_epochs(
+    course: Course, data: _Arrays, validation: _Arrays | None, batch_size: int, seed: int, saving: Saving | None
+) -> None:
+    trainer = course.trainer
+    feed = Feed(*data, batch_size, seed, at_once=int(trainer.steps_per_execution or 1))
+    course.on_epoch = feed.begin
+    if feed.divisible:
+        course.steps = feed.steps
+    some = slice(0, batch_size)
+    course.resume(saving, lambda: trainer.test_on_batch(feed.images[some], feed.labels[some]))
+    callbacks = [First(course), *course.callbacks, Last(course)]
+    if course.progress.step == course.steps and validation is not None:
+        _finish_epoch(course, callbacks, validation, batch_size)
+    if course.over:
+        return
+    options = feed.options(course.progress.epochs, course.progress.step, course.epochs)
+    course.ends_partial = feed.endless
+    with warnings.catch_warnings():
+        if course.progress.step:  # that is how an epoch ends that began in an earlier run
+            warnings.filterwarnings("ignore", message="Your input ran out of data")
+        trainer.fit(
+            **options,
+            initial_epoch=course.progress.epochs,
+            epochs=course.epochs,
+            callbacks=callbacks,
+            validation_data=validation,
+            validation_batch_size=batch_size,
+            verbose=0,
+        )
+
+
+def _finish_epoch(course: Course, callbacks: list[Any], validation: _Arrays, batch_size: int) -> None:
+    """The rest of an epoch that was left when all its steps were done: validation, and what callbacks make of it."""
+    trainer, epoch = course.trainer, course.progress.epochs
+    for callback in callbacks:
+        callback.set_model(trainer)
+        callback.set_params({"epochs": course.epochs, "steps": course.steps, "verbose": 0})
+        callback.on_train_begin()
+    trainer.stop_training = False
+    for callback in callbacks:
+        callback.on_epoch_begin(epoch)
+    logs = {name: float(value) for name, value in trainer.get_metrics_result().items()}
+    found = trainer.evaluate(*validation, batch_size=batch_size, callbacks=[callbacks[0]], verbose=0, return_dict=True)
+    logs.update({f"val_{name}": value for name, value in found.items()})
+    for callback in callbacks:
+        callback.on_epoch_end(epoch, logs)
+    course.remember()
+
+
+def _train_as_the_user_does(
+    built: Built, builder: Any, course: Course, data: _Arrays, validation: _Arrays | None, saving: Saving | None
+) -> None:
+    """Call the ``fit`` of a ``keras_tuner.HyperModel``, which calls that of the model: once, several times or never."""
+    options: dict[str, Any] = {
+        "batch_size": built.recipe.training.batch_size,
+        "epochs": course.epochs,
+        "callbacks": [First(course), *course.callbacks, Last(course)],
+        "verbose": 0,
+    }
+    if validation is not None:
+        options["validation_data"] = validation
+    with intercepted(course, saving):
+        builder.fit(built.hyperparameters, course.trainer, *data, **options)
 
 
 def _callbacks(recipe: Recipe) -> list[Any]:
@@ -229,70 +297,3 @@ def _sample(part: Part) -> Part:
         return part
     chosen = np.random.default_rng(0).choice(len(part.labels), TRAIN_SCORE_IMAGES, replace=False)
     return Part(part.images[chosen], part.labels[chosen])
-
-
-def _named(logs: dict[str, Any]) -> dict[str, float]:
-    """Metrics as plain floats; any accuracy goes by the name ``accuracy``."""
-    named: dict[str, float] = {}
-    for name, value in logs.items():
-        prefix = "val_" if name.startswith("val_") else ""
-        bare = name.removeprefix("val_")
-        short = (
-            "accuracy"
-            if bare in ("acc", "sparse_categorical_accuracy", "categorical_accuracy", "binary_accuracy")
-            else bare
-        )
-        named[prefix + short] = float(value)
-    return named
-
-
-class _Reporter(keras.callbacks.Callback):  # type: ignore[misc]  # keras has no types
-    """Tells of every epoch, and stops where the loss is lost or somebody asks to."""
-
-    def __init__(self, on_epoch: Callable[[Epoch], bool]) -> None:
-        super().__init__()
-        self.on_epoch = on_epoch
-        self.started = time.monotonic()
-
-    def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
-        self.started = time.monotonic()
-        self.learning_rate = float(keras.ops.convert_to_numpy(self.model.optimizer.learning_rate))
-
-    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
-        metrics = _named(dict(logs or {}))
-        metrics = {name: metrics[name] for name in ("loss", "accuracy", "val_loss", "val_accuracy") if name in metrics}
-        if not math.isfinite(metrics["loss"]):
-            raise NotFiniteError(f"the loss became {metrics['loss']} in epoch {epoch + 1}.")
-        self.keep(epoch + 1, metrics)
-        report = Epoch(epoch + 1, time.monotonic() - self.started, {**metrics, "learning_rate": self.learning_rate})
-        if not self.on_epoch(report):
-            raise Halted
-
-    def keep(self, epoch: int, metrics: dict[str, float]) -> None:
-        """Nothing to keep without validation."""
-
-
-_NO_METRIC = "compile with metrics=['accuracy'], and hand the validation data on to model.fit."
-
-
-class _BestEpoch(_Reporter):
-    """Remembers the best epoch and its weights."""
-
-    def __init__(self, network: Any, metric: str, maximize: bool, on_epoch: Callable[[Epoch], bool]) -> None:
-        super().__init__(on_epoch)
-        self.network = network
-        self.metric = metric
-        self.maximize = maximize
-        self.best: float | None = None
-        self.best_epoch = 0
-        self.weights: list[np.ndarray] = []
-
-    def keep(self, epoch: int, metrics: dict[str, float]) -> None:
-        if self.metric not in metrics:
-            raise UserCodeError(f"the training gives no {self.metric}, which is the objective; {_NO_METRIC}")
-        score = metrics[self.metric]
-        if not math.isfinite(score):
-            return
-        if self.best is None or (score > self.best if self.maximize else score < self.best):
-            self.best, self.best_epoch = score, epoch
-            self.weights = self.network.get_weights()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,14 +18,15 @@ from hpsearch.data.loading import SearchData, find, load_search_data
 from hpsearch.declare import Anything, source
 from hpsearch.describe import describe
 from hpsearch.domains import Between, Scalar
+from hpsearch.errands import Inspect, Inspected
 from hpsearch.errors import DataError, HpsearchError, ModelError, SpaceError, WeightsError
-from hpsearch.messages import Inspect, Inspected
 from hpsearch.recipe import HyperModel, Model, Recipe
 from hpsearch.resolve import Suggest, resolve
 from hpsearch.space import Space
 from hpsearch.spacefile import load_space
-from hpsearch.training.build import Built, Inputs, UserCodeError, build, build_network, multiply_adds, without_weights
+from hpsearch.training.build import Built, Inputs, UserCodeError, build, without_weights
 from hpsearch.training.fit import compiled, encoded
+from hpsearch.training.measure import Measures, measure, measure_network
 from hpsearch.training.pretrained import with_local_weights
 
 __all__ = ["at_random", "baseline_costs", "check_buildable", "inspect_space"]
@@ -65,13 +67,12 @@ def check_buildable(space: Space, inputs: Inputs) -> None:
     Raises:
         SpaceError: Not one draw fits; the sentence says where the last one fails.
     """
-    model = space.search.model
-    if isinstance(model, HyperModel):
+    if isinstance(space.search.model, HyperModel):
         return
     draw = at_random(random.Random(0))
     fixed = not dimensions(space.search)
     for _ in range(1 if fixed else DRAWS):
-        drawn = resolve(model, draw, "model")
+        drawn = space.search if fixed else replace(space.search, model=resolve(space.search.model, draw, "model"))
         try:
             _check_fits(drawn, inputs, fully=fixed)
         except (ModelError, UserCodeError) as error:
@@ -83,19 +84,19 @@ def check_buildable(space: Space, inputs: Inputs) -> None:
     )
 
 
-def _check_fits(model: Model, inputs: Inputs, *, fully: bool) -> None:
+def _check_fits(recipe: Recipe, inputs: Inputs, *, fully: bool) -> None:
     """Whether the network can be built; by arithmetic alone unless ``fully``, as that costs nothing."""
     if fully:
-        build_network(without_weights(model), inputs)
-    elif isinstance(model.body, ConvNet):
+        measure(recipe, inputs)
+    elif isinstance(recipe.model, Model) and isinstance(recipe.model.body, ConvNet):
         try:
-            model.body.output_shape(inputs.shape)
+            recipe.model.body.output_shape(inputs.shape)
         except ModelError as error:
             raise error.below("model.body") from error
 
 
 def baseline_costs(space: Space, inputs: Inputs) -> dict[str, int]:
-    """Multiply-adds of one image through each hand-made network.
+    """Floating-point operations of one image through each hand-made network, forward.
 
     Args:
         space: The space.
@@ -108,14 +109,14 @@ def baseline_costs(space: Space, inputs: Inputs) -> dict[str, int]:
     for name, recipe in (space.baselines or {}).items():
         if isinstance(recipe.model, Model):
             try:
-                costs[name] = multiply_adds(build_network(without_weights(recipe.model), inputs))
+                costs[name] = measure(recipe, inputs).flops
             except (ModelError, UserCodeError) as error:
                 raise SpaceError(f"baselines[{name!r}].{error}") from error
     return costs
 
 
 def inspect_space(request: Inspect) -> Inspected:
-    """Build every baseline and some draws, with random weights.
+    """Measure every baseline and some draws; nothing is allocated but what a ``build(hp)`` makes or is to be timed.
 
     Args:
         request: Which space, how many draws.
@@ -153,21 +154,28 @@ def _data(space: Space, request: Inspect) -> SearchData:
 
 
 def _baseline(name: str, recipe: Recipe, inputs: Inputs, request: Inspect) -> dict[str, Any]:
-    found: dict[str, Any] = {
-        "name": name,
-        "parameters": None,
-        "multiply_adds": None,
-        "weights": "random",
-        "error": None,
-    }
+    found: dict[str, Any] = {"name": name, **_unknown(), "weights": "random"}
     try:
-        built = build(without_weights(recipe), inputs, lambda _: None)
-        found.update(parameters=built.parameters, multiply_adds=multiply_adds(built.network))
+        if isinstance(recipe.model, HyperModel):
+            found.update(vars(_built_and_measured(recipe, inputs, lambda _: None)[1]))
+        else:
+            found.update(vars(measure(recipe, inputs)))
         found["weights"] = _weights(recipe, inputs, request)
     except HpsearchError as error:
         found["error"] = str(error)
-    keras.utils.clear_session()
     return found
+
+
+def _unknown() -> dict[str, Any]:
+    """What is said of a network that cannot be built."""
+    return {"parameters": None, "flops": None, "memory": None, "error": None}
+
+
+def _built_and_measured(recipe: Recipe, inputs: Inputs, suggest: Suggest) -> tuple[Built, Measures]:
+    """A network with random weights, and what it takes; it forgets those that were built before."""
+    keras.utils.clear_session()
+    built = build(without_weights(recipe), inputs, suggest)
+    return built, measure_network(built.network, built.recipe, inputs)
 
 
 def _weights(recipe: Recipe, inputs: Inputs, request: Inspect) -> str:
@@ -200,21 +208,31 @@ def _sample(
     space: Space, inputs: Inputs, draw: Suggest, counting: Callable[[Parameter], Scalar], data: SearchData | None
 ) -> dict[str, Any]:
     recipe = resolve(space.search, draw)
-    found: dict[str, Any] = {"parameters": None, "multiply_adds": None, "seconds": None, "error": None}
-    found["recipe"] = source(recipe)
+    found: dict[str, Any] = {**_unknown(), "seconds": None, "exceeds": [], "recipe": source(recipe)}
+    built: Built | None = None
     try:
-        if not isinstance(recipe.model, HyperModel):
+        if isinstance(recipe.model, HyperModel):
+            built, measures = _built_and_measured(recipe, inputs, counting)
+            found["recipe"] = source(built.recipe)
+        else:
             check(recipe, Anything())
-        built = build(without_weights(recipe), inputs, counting)
-        found.update(
-            recipe=source(built.recipe), parameters=built.parameters, multiply_adds=multiply_adds(built.network)
-        )
-        if data is not None:
+            measures = measure(recipe, inputs)
+        found.update(vars(measures), exceeds=_exceeded(space, measures))
+        if data is not None and not found["exceeds"]:
+            built = built or _built_and_measured(recipe, inputs, counting)[0]
             found["seconds"] = _predicted_seconds(built, data, inputs)
     except HpsearchError as error:
         found["error"] = str(error)
-    keras.utils.clear_session()
     return found
+
+
+def _exceeded(space: Space, measures: Measures) -> list[str]:
+    """The limits of the space that a network does not keep, by name."""
+    limits = space.constraints
+    if limits is None:
+        return []
+    most = {"parameters": limits.parameters, "flops": limits.flops, "memory": limits.memory_bytes}
+    return [name for name, limit in most.items() if limit is not None and getattr(measures, name) > limit]
 
 
 def _predicted_seconds(built: Built, data: SearchData, inputs: Inputs) -> float:

@@ -9,7 +9,7 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
-from hpsearch.messages import Score, Scored
+from hpsearch.errands import Score, Scored
 from hpsearch.recipe import HyperModel
 from hpsearch.training.build import Built, Inputs
 

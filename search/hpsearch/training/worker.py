@@ -1,48 +1,35 @@
 """A worker process: loads a space and its data once, then trains one trial after the other.
 
 It never touches the record of the study: everything it finds goes over the pipe to the coordinator, which asks it to go
-on, to drop a trial or to halt.
+on, to drop a trial, to halt or to leave. All that it writes itself are the checkpoints and the log of a trial.
 """
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import importlib
-import multiprocessing
 import os
 import platform
 import signal
-import threading
 import traceback
 from dataclasses import replace
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any, NoReturn
 
+from hpsearch.errands import Inspect, Inspected, Refit, Refitted, Score, Scored
 from hpsearch.errors import HpsearchError, SpaceError, WeightsError
-from hpsearch.messages import (
-    Drop,
-    EpochDone,
-    Failed,
-    Go,
-    Inspect,
-    Inspected,
-    Measured,
-    Ready,
-    Refit,
-    Refitted,
-    Refused,
-    Resolved,
-    Score,
-    Scored,
-    Setup,
-    Suggest,
-    Train,
-    Trained,
-)
+from hpsearch.messages import Drop, Failed, Left, Measured, Ready, Refused, Resolved, Setup, Suggest, Train, Trained
 from hpsearch.printing import printing_to
+from hpsearch.study.trial import TrialFolder
+from hpsearch.training.logs import logged
+from hpsearch.training.pipe import Dropped, LeaveAsked, Pipe, PipeWatch, RefitWatch
+from hpsearch.training.watch import Leaving
 
 __all__ = ["main"]
+
+Answer = Trained | Refitted | Failed | Drop | Left
 
 
 def main(connection: Connection) -> None:
@@ -51,27 +38,17 @@ def main(connection: Connection) -> None:
     Args:
         connection: The worker's end of the pipe.
     """
-    # Ctrl-C and a closed terminal reach the whole process group; the coordinator decides what they mean.
+    pipe = Pipe(connection)
+    # Ctrl-C and a closed terminal reach the whole process group; the coordinator decides what they mean. So does the
+    # SIGTERM of a cluster that takes the machine back: the trial in progress is left in good order first.
     for kind in (signal.SIGINT, signal.SIGHUP):
         signal.signal(kind, signal.SIG_IGN)
-    _leave_with_parent()
+    signal.signal(signal.SIGTERM, pipe.terminate)
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     try:
-        _serve(connection)
+        _serve(pipe)
     except (EOFError, BrokenPipeError, ConnectionResetError):
         _exit()
-
-
-def _leave_with_parent() -> None:
-    """End when the coordinator is killed, in the middle of an epoch too."""
-    parent = multiprocessing.parent_process()
-    assert parent is not None  # a worker is always started by a coordinator
-
-    def wait() -> None:
-        parent.join()
-        _exit()
-
-    threading.Thread(target=wait, daemon=True).start()
 
 
 def _exit() -> NoReturn:
@@ -79,30 +56,32 @@ def _exit() -> NoReturn:
     os._exit(1)
 
 
-def _serve(connection: Connection) -> None:
-    first = connection.recv()
+def _serve(pipe: Pipe) -> None:
+    first = pipe.connection.recv()
     if first.data_dir is not None:
         # Where a space file itself looks; the fork server may be older than what the command line said.
         os.environ["HPSEARCH_DATA_DIR"] = str(first.data_dir)
     try:
         with printing_to(Path(os.devnull)):
             if not isinstance(first, Setup):
-                connection.send(_answer(first))
+                pipe.send(_answer(first))
                 return
             trainer = _Trainer(first)
             ready = trainer.ready()
     except HpsearchError as error:
-        connection.send(Refused(str(error), error.exit_code))
+        pipe.send(Refused(str(error), error.exit_code))
         return
     except Exception as error:  # noqa: BLE001  # whatever it is, the coordinator is told
-        connection.send(Refused(f"{type(error).__name__}: {error}\n{traceback.format_exc()}", 1))
+        pipe.send(Refused(f"{type(error).__name__}: {error}\n{traceback.format_exc()}", 1))
         return
-    connection.send(ready)
+    pipe.send(ready)
     gc.freeze()  # what is loaded now stays; to look through it at the start of every trial took longer than a proposal
     while True:
-        task = connection.recv()
-        with printing_to(task.log):
-            connection.send(trainer.perform(task, connection))
+        task = pipe.task()
+        with logged(task.log if isinstance(task, Refit) else TrialFolder(task.folder).log):
+            answer = trainer.perform(task, pipe)
+        pipe.send(answer)
+        pipe.done()
 
 
 def _answer(request: Inspect | Score) -> Inspected | Scored:
@@ -116,10 +95,6 @@ def _answer(request: Inspect | Score) -> Inspected | Scored:
     return score_exports(request)
 
 
-class _Dropped(Exception):
-    """The coordinator does not want this trial trained."""
-
-
 class _Trainer:
     """A loaded space with its data."""
 
@@ -127,7 +102,11 @@ class _Trainer:
         from hpsearch.data.loading import load_search_data
         from hpsearch.spacefile import load_space
         from hpsearch.training.build import Inputs
+        from hpsearch.training.devices import be_deterministic, check_device
 
+        if setup.deterministic:
+            be_deterministic()
+        check_device()
         self.setup = setup
         self.lost: dict[str, str] = {}  # weights that could not be downloaded, and why; asked for once only
         self.space = load_space(setup.space_file, module_path=setup.imports)
@@ -145,6 +124,7 @@ class _Trainer:
         import keras
 
         from hpsearch.describe import describe
+        from hpsearch.training.devices import device_name
         from hpsearch.training.inspection import baseline_costs, check_buildable
 
         try:
@@ -166,33 +146,39 @@ class _Trainer:
                 "backend": (backend := str(keras.config.backend())),
                 backend: str(importlib.import_module(backend).__version__),
             },
+            device=device_name(),
         )
 
-    def perform(self, task: Train | Refit, connection: Connection) -> Trained | Refitted | Failed | Drop:
+    def perform(self, task: Train | Refit, pipe: Pipe) -> Answer:
         """Train and say how it ended; whatever is raised becomes a failure with a kind."""
+        from hpsearch.training.checkpoint import saved_epochs
         from hpsearch.training.failures import failure_kind, failure_sentence
 
         try:
-            return self._refit(task, connection) if isinstance(task, Refit) else self._train(task, connection)
+            return self._refit(task, pipe) if isinstance(task, Refit) else self._train(task, pipe)
         except (EOFError, BrokenPipeError, ConnectionResetError):
             raise
-        except _Dropped:
+        except Dropped:
             return Drop()
+        except Leaving as leaving:
+            return Left(leaving.epochs) if isinstance(task, Train) else _ENDED
+        except LeaveAsked:
+            return Left(saved_epochs(task.folder)) if isinstance(task, Train) else _ENDED
         except Exception as error:  # noqa: BLE001  # a user's code and Keras may raise anything
-            traceback.print_exc()
+            with contextlib.suppress(OSError):  # the log may be on a full disk
+                traceback.print_exc()
             return Failed(failure_kind(error), failure_sentence(error))
 
-    def _train(self, task: Train, connection: Connection) -> Trained:
+    def _train(self, task: Train, pipe: Pipe) -> Trained:
         import keras
 
         from hpsearch.space import Objective
-        from hpsearch.training.build import multiply_adds
         from hpsearch.training.fit import fit
+        from hpsearch.training.saving import Saving
 
         keras.utils.clear_session()
         keras.utils.set_random_seed(task.seed)
-        built = self._built(task, connection)
-        _confirmed(connection, Measured(built.parameters, multiply_adds(built.network)))
+        built, hash_ = self._built(task, pipe)
         if task.epochs is not None:
             training = replace(built.recipe.training, epochs=task.epochs)
             built = replace(built, recipe=replace(built.recipe, training=training))
@@ -205,11 +191,12 @@ class _Trainer:
             metric=objective.metric,
             maximize=objective.maximize,
             seed=task.seed,
-            on_epoch=lambda epoch: isinstance(_asked(connection, EpochDone(epoch)), Go),
+            watch=PipeWatch(pipe, task.folder),
+            saving=Saving(task.folder, hash_, task.checkpoint_every, task.parent),
         )
         return Trained(outcome.score, outcome.best_epoch, outcome.train_score)
 
-    def _refit(self, task: Refit, connection: Connection) -> Refitted:
+    def _refit(self, task: Refit, pipe: Pipe) -> Refitted:
         import keras
         import numpy as np
 
@@ -221,7 +208,7 @@ class _Trainer:
         keras.utils.clear_session()
         keras.utils.set_random_seed(task.seed)
         answers = task.answers
-        recipe = self._recipe(task.baseline, from_answers(answers))
+        recipe = self._declared(task.baseline, from_answers(answers))
         built = self._build(recipe, from_answers(answers))
         train, validation = self.data.train, self.data.validation
         everything = Part(
@@ -233,12 +220,20 @@ class _Trainer:
             self.inputs,
             learning_rates=task.learning_rates,
             seed=task.seed,
-            on_epoch=lambda epoch: isinstance(_asked(connection, EpochDone(epoch)), Go),
+            watch=RefitWatch(pipe),
         )
         save_export(built, self.inputs, task.model, everything.images)
         return Refitted(len(everything.labels), built.parameters)
 
-    def _recipe(self, baseline: str | None, suggest: Any) -> Any:
+    def _recipe(self, task: Train, suggest: Any) -> Any:
+        """The recipe that somebody enqueued, that of a baseline, or one of the space."""
+        if task.recipe is None:
+            return self._declared(task.baseline, suggest)
+        from hpsearch.spacefile import load_recipe
+
+        return load_recipe(task.recipe, self.setup.space_file, self.setup.imports)
+
+    def _declared(self, baseline: str | None, suggest: Any) -> Any:
         from hpsearch.resolve import resolve
 
         return (self.space.baselines or {})[baseline] if baseline else resolve(self.space.search, suggest)
@@ -263,38 +258,39 @@ class _Trainer:
             self.lost.update(dict.fromkeys(wanted, str(error)))
             raise
 
-    def _built(self, task: Train, connection: Connection) -> Any:
-        """The network of the trial, once the coordinator wants its recipe."""
+    def _built(self, task: Train, pipe: Pipe) -> tuple[Any, str]:
+        """The network of the trial, and the hash of its recipe, once the coordinator wants both recipe and network."""
         from hpsearch.check import check
-        from hpsearch.declare import Anything, source
-        from hpsearch.recipe import HyperModel, recipe_hash
+        from hpsearch.declare import Anything
+        from hpsearch.recipe import HyperModel
+        from hpsearch.training.measure import measure, measure_network
 
         def suggest(parameter: Any) -> Any:
-            return _asked(connection, Suggest(parameter)).value
+            return pipe.answer(Suggest(parameter)).value
 
-        def announce(recipe: Any) -> None:
-            unique = not (isinstance(recipe.model, HyperModel) and hasattr(recipe.model.build, "fit"))
-            epochs = task.epochs or recipe.training.epochs
-            hash_ = recipe_hash(recipe, self.inputs.shape)
-            _confirmed(connection, Resolved(source(recipe), hash_, epochs, unique))
+        def announce(measures: Any) -> None:
+            pipe.confirm(Measured(measures.parameters, measures.flops, measures.memory))
 
-        recipe = self._recipe(task.baseline, suggest)
-        open_ended = isinstance(recipe.model, HyperModel)
-        if not open_ended:
-            announce(recipe)
-            check(recipe, Anything())
-        built = self._build(recipe, suggest)
-        if open_ended:
-            announce(built.recipe)
-        return built
+        recipe = self._recipe(task, suggest)
+        if isinstance(recipe.model, HyperModel):
+            built = self._build(recipe, suggest)
+            hash_ = self._resolved(built.recipe, task, pipe)
+            announce(measure_network(built.network, built.recipe, self.inputs))
+            return built, hash_
+        hash_ = self._resolved(recipe, task, pipe)
+        check(recipe, Anything())
+        announce(measure(recipe, self.inputs))
+        return self._build(recipe, suggest), hash_
+
+    def _resolved(self, recipe: Any, task: Train, pipe: Pipe) -> str:
+        """Tell the coordinator the recipe; returns its hash."""
+        from hpsearch.declare import source
+        from hpsearch.recipe import HyperModel, recipe_hash
+
+        unique = not (isinstance(recipe.model, HyperModel) and hasattr(recipe.model.build, "fit"))
+        hash_ = recipe_hash(recipe, self.inputs.shape)
+        pipe.confirm(Resolved(source(recipe), hash_, task.epochs or recipe.training.epochs, unique))
+        return hash_
 
 
-def _asked(connection: Connection, message: Any) -> Any:
-    connection.send(message)
-    return connection.recv()
-
-
-def _confirmed(connection: Connection, message: Any) -> None:
-    """Tell, and go on only if the coordinator wants it."""
-    if not isinstance(_asked(connection, message), Go):
-        raise _Dropped
+_ENDED = Failed("interrupted", "the worker process was asked to end (SIGTERM).")

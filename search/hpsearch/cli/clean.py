@@ -1,0 +1,97 @@
+"""``hpsearch clean``."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import click
+
+from hpsearch.cli.output import Cell, Column, results_option, say, study_option, table
+from hpsearch.errors import InputError, StudyError
+from hpsearch.study.folder import StudyFolder, open_study
+from hpsearch.study.keeping import KEEP, Reclaimable, reclaim, reclaimable
+
+__all__ = ["clean"]
+
+_GOES_ON_FROM_OTHERS = "kt-hyperband"
+"""The strategy whose trials go on from the checkpoints of trials that have ended."""
+
+
+@click.command(epilog="\b\nExample:\n  hpsearch clean --study digits\n  hpsearch clean --study digits --keep 1 --yes")
+@study_option
+@results_option
+@click.option(
+    "--keep",
+    type=click.IntRange(min=0),
+    default=KEEP,
+    show_default=True,
+    metavar="N",
+    help="Of the N best trials the checkpoints stay.",
+)
+@click.option("--yes", is_flag=True, help="Delete without asking.")
+def clean(study: str | None, results: Path, keep: int, yes: bool) -> None:
+    """Show what a study no longer needs on the disk, then delete it.
+
+    That is: checkpoints of trials that have ended and are not among the best, what a kill left half written, and
+    requests that nobody will answer. Recipes, scores, histories and logs stay, and so does every trial that can go on.
+    A study that a run holds is left alone; a run deletes by itself what it no longer needs.
+    """
+    folder = open_study(results, study)
+    _refuse_while_it_runs(folder)
+    found = _found(folder, keep)
+    if not found:
+        say(f"Study {folder.name} holds nothing that it does not need.")
+        return
+    _show(folder, found)
+    if not yes:
+        _confirm()
+    with folder.writing(continues=False):
+        # Looked for again: a run may have come and gone while the question stood.
+        shown = {one.path for one in found}
+        freed = reclaim(one for one in _found(folder, keep) if one.path in shown)
+    say(f"Freed {_bytes(freed)}.")
+
+
+def _found(folder: StudyFolder, keep: int) -> list[Reclaimable]:
+    info = folder.info()
+    goes_on = info.strategy == _GOES_ON_FROM_OTHERS
+    return reclaimable(folder, keep, info.objective.startswith("max"), lambda _: goes_on)
+
+
+def _refuse_while_it_runs(folder: StudyFolder) -> None:
+    holder = folder.holder()
+    if holder is not None:
+        raise StudyError(
+            f"Study {folder.name} is being written by {holder}, which deletes by itself what it no longer needs; stop "
+            f"it first with: hpsearch stop --study {folder.name}"
+        )
+
+
+def _show(folder: StudyFolder, found: list[Reclaimable]) -> None:
+    columns = [Column("What"), Column("Size", right=True), Column("Why it may go", wraps=True)]
+    rows = [(str(one.path.relative_to(folder.path)), _bytes(one.bytes), one.why) for one in found]
+    table(columns, [[Cell(text) for text in row] for row in rows])
+    say(f"Together {_bytes(sum(one.bytes for one in found))} in {folder.path}.")
+
+
+def _confirm() -> None:
+    """Ask on a terminal.
+
+    Raises:
+        InputError: There is nobody to ask.
+        click.Abort: No.
+    """
+    if not (sys.stdin.isatty() and sys.stdout.isatty()):
+        raise InputError("Nothing was deleted; say the same with --yes to delete what is shown.")
+    click.confirm("Delete these?", abort=True)
+
+
+def _bytes(count: int) -> str:
+    """``812 B``, ``1.5 kB``, ``2.3 GB``."""
+    size = float(count)
+    for unit in ("B", "kB", "MB", "GB"):
+        if size < 1000:
+            return f"{size:.0f} {unit}" if unit == "B" else f"{size:.1f} {unit}"
+        size /= 1000
+    return f"{size:.1f} TB"

@@ -1,0 +1,266 @@
+"""``hpsearch status``."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from pathlib import Path
+from shlex import quote
+from typing import Any
+
+import click
+
+from hpsearch.cli.brief import describe
+from hpsearch.cli.output import (
+    Cell,
+    Column,
+    duration,
+    one_line,
+    results_option,
+    say,
+    score,
+    study_option,
+    table,
+    tell,
+)
+from hpsearch.results.leaderboard import rank
+from hpsearch.study.folder import StudyFolder, StudyInfo, open_study
+from hpsearch.study.live import Live, LiveSlot, read_live
+from hpsearch.study.lock import Holder, boot_id
+from hpsearch.study.requests import queued
+from hpsearch.study.trial import Trial
+
+__all__ = ["command_to_go_on", "status"]
+
+SILENT = 60.0
+"""After so many seconds without a word a run is said to be silent; it speaks every few seconds."""
+
+
+@click.command(epilog="\b\nExample:\n  hpsearch status\n  hpsearch status --study digits --json")
+@study_option
+@results_option
+@click.option("--json", "as_json", is_flag=True, help="One object with full precision, nothing else.")
+def status(study: str | None, results: Path, as_json: bool) -> None:
+    """Show what a study does at this moment, from any terminal.
+
+    While a run goes on: who runs it, for how long, and what is trained in each slot. When nothing runs: how the last
+    run ended, which trials are open, and the command that goes on with them.
+    """
+    found = _Found.of(open_study(results, study))
+    if as_json:
+        say(json.dumps(found.as_json(results), indent=1))
+        return
+    for sentence in (*found.who(), *found.how_far()):
+        tell(sentence)
+    if found.running and found.slots:
+        say()
+        table(_COLUMNS, [_row(slot, found.trials, found.now) for slot in found.slots])
+    if not found.running:
+        tell(f"Go on with: {command_to_go_on(found.study, results)}")
+
+
+def command_to_go_on(study: StudyFolder, results: Path) -> str:
+    """The command that goes on with a study.
+
+    Args:
+        study: The study.
+        results: The folder that holds the studies, as the user calls it.
+    """
+    info, live = study.info(), read_live(study)
+    words = ["hpsearch run", quote(info.space_file)]
+    if Path(info.space_file).stem != study.name:
+        words.append(f"--study {study.name}")
+    if live and live.most_trials is not None:
+        words.append(f"--trials {live.most_trials}")
+    if live and live.most_seconds is not None:
+        words.append(f"--for {_as_written(live.most_seconds)}")
+    words += [f"--{name} {value}" for name in ("subset", "epochs") if (value := getattr(info, name)) is not None]
+    if str(results) != "results":
+        words.append(f"--results {quote(str(results))}")
+    return " ".join(words)
+
+
+def _as_written(seconds: float) -> str:
+    """A time as ``--for`` reads it: ``8h``, ``1h30m``, ``90s``."""
+    hours, rest = divmod(round(seconds), 3600)
+    minutes, left = divmod(rest, 60)
+    parts = ((hours, "h"), (minutes, "m"), (left, "s"))
+    return "".join(f"{count}{unit}" for count, unit in parts if count) or "1s"
+
+
+@dataclass(frozen=True)
+class _Found:
+    """What is known of a study at one moment."""
+
+    study: StudyFolder
+    info: StudyInfo
+    holder: Holder | None
+    live: Live | None
+    trials: dict[int, Trial]
+    queued: list[str]
+    unreadable: list[str]
+    now: float
+
+    @classmethod
+    def of(cls, study: StudyFolder) -> _Found:
+        holder = study.holder()
+        live = read_live(study)
+        trials = {trial.number: trial for trial in study.trials()}
+        bad: list[str] = []
+        waiting = [each.name for each in queued(study, lambda _, sentence: bad.append(sentence))]
+        return cls(study, study.info(), holder, live, trials, waiting, bad, time.time())
+
+    @property
+    def running(self) -> bool:
+        """Whether a run holds the study."""
+        return self.holder is not None
+
+    @property
+    def _own(self) -> Live | None:
+        """What the run that goes on says of itself; None where it has not said anything yet."""
+        if self.holder is None or self.live is None:
+            return None
+        return self.live if self.holder.pid in (None, self.live.pid) else None
+
+    @property
+    def state(self) -> str:
+        """``running``, and so on; ``killed`` for a run that did not say that it ended, ``busy`` for an export."""
+        if self.running and self._own is None:
+            return "busy"
+        if self._own is not None:
+            return "stopping" if self._own.state == "ended" else self._own.state
+        return "killed" if self.live is not None and self.live.state != "ended" else "ended"
+
+    @property
+    def slots(self) -> list[LiveSlot]:
+        """What the run that goes on trains."""
+        return self._own.slots if self._own else []
+
+    @property
+    def open(self) -> list[Trial]:
+        """The trials that began and did not end."""
+        return [trial for trial in self.trials.values() if trial.state == "RUNNING"]
+
+    @property
+    def best(self) -> Trial | None:
+        """The best trial so far."""
+        ranked = rank(self.trials.values(), self.info.objective.startswith("max"))
+        return ranked[0].trial if ranked and ranked[0].rank is not None else None
+
+    @property
+    def seconds(self) -> float | None:
+        """On the clock, over all runs."""
+        if self.live is None:
+            return None
+        own = self._own
+        return self.live.seconds + (max(self.now - own.updated, 0.0) if own else 0.0)
+
+    def counts(self) -> tuple[Counter[str], Counter[str]]:
+        """Ended trials by state, and failures by kind."""
+        ended = [trial for trial in self.trials.values() if trial.state != "RUNNING" and trial.failure != "duplicate"]
+        return Counter(trial.state for trial in ended), Counter(str(t.failure) for t in ended if t.failure)
+
+    def who(self) -> list[str]:
+        """Who runs it, or how the last run ended."""
+        name, live = self.study.name, self.live
+        if self.holder is not None and self._own is None:
+            return [f"Study {name} is held by {self.holder}, which has not said that it trains: an export, say."]
+        if self.holder is not None:
+            note = f": {one_line(self._own.note)}" if self._own and self._own.note else ""
+            said = [f"Study {name} is {self.state}{note}; held by {self.holder}."]
+            silent = self.now - self._own.updated if self._own else 0.0
+            if silent > SILENT:
+                said.append(f"It has not been heard of for {duration(silent)}; it may be stopped or hang.")
+            return said
+        if live is None:
+            return [f"Study {name}: nothing runs, and no run has said how it ended."]
+        when = f"{datetime.fromtimestamp(live.updated):%Y-%m-%d %H:%M} ({duration(self.now - live.updated)} ago)"
+        if live.state == "ended":
+            reason = one_line(live.note).rstrip(".")
+            return [f"Study {name}: nothing runs; the last run ended {when}{f': {reason}' if reason else ''}."]
+        why = "was killed"
+        if live.host == Holder.here().host and live.boot != boot_id():
+            why = "ended when the machine went down"
+        return [
+            f"Study {name}: nothing runs; the last run, process {live.pid} on {live.host}, {why}; last seen {when}."
+        ]
+
+    def how_far(self) -> list[str]:
+        """How far the study is."""
+        states, failures = self.counts()
+        kinds = f" ({', '.join(f'{n} {kind}' for kind, n in failures.most_common())})" if failures else ""
+        words = {"COMPLETE": "complete", "PRUNED": "pruned", "FAIL": "failed"}
+        parts = [f"{states[s]} {word}{kinds if s == 'FAIL' else ''}" for s, word in words.items() if states[s]]
+        if self.open:
+            names = ", ".join(one_line(trial.name) for trial in self.open)
+            parts.append(f"{len(self.open)} {'running' if self.running else 'open'} ({names})")
+        said = [f"Trials: {', '.join(parts) or 'none yet'}."]
+        if self.queued:
+            said.append(f"Queued: {', '.join(map(one_line, self.queued))}.")
+        said += map(one_line, self.unreadable)
+        if self.seconds is not None:
+            most = self.live.most_seconds if self.live else None
+            limit = f" of {duration(most)}" if most is not None else ""
+            said.append(f"Time: {duration(self.seconds)}{limit} over all runs.")
+        if self.best is not None:
+            metric = self.info.objective.partition(" ")[2]
+            said.append(f"Best so far: trial {one_line(self.best.name)}, {metric} {score(self.best.score)}.")
+        return said
+
+    def as_json(self, results: Path) -> dict[str, Any]:
+        """The same as plain values."""
+        states, failures = self.counts()
+        said, best = (self._own if self.running else self.live), self.best
+        return {
+            "study": self.study.name,
+            "state": self.state,
+            "running": self.running,
+            "note": said.note if said else "",
+            "pid": self.holder.pid if self.holder else None,
+            "host": self.holder.host if self.holder else None,
+            "since": self.holder.since if self.holder else None,
+            "updated": self.live.updated if self.live else None,
+            "seconds": self.seconds,
+            "most_seconds": self.live.most_seconds if self.live else None,
+            "most_trials": self.live.most_trials if self.live else None,
+            "slots": [asdict(slot) for slot in self.slots],
+            "trials": dict(states),
+            "failures": dict(failures),
+            "open": [trial.number for trial in self.open],
+            "queued": self.queued,
+            "unreadable": self.unreadable,
+            "best": {"trial": best.name, "number": best.number, "score": best.score} if best else None,
+            "go_on": None if self.running else command_to_go_on(self.study, results),
+        }
+
+
+_COLUMNS = [
+    Column("Device"),
+    Column("Trial"),
+    Column("Epoch", right=True),
+    Column("Step", right=True, drop=2),
+    Column("Score", right=True),
+    Column("Time", right=True, drop=3),
+    Column("Process", right=True, drop=1),
+    Column("Recipe", wraps=True),
+]
+
+
+def _row(slot: LiveSlot, trials: dict[int, Trial], now: float) -> Sequence[Cell]:
+    trial = trials.get(slot.trial) if slot.trial is not None else None
+    busy = slot.trial is not None
+    texts = [
+        slot.device,
+        one_line(slot.name or str(slot.trial)) if busy else "idle",
+        f"{slot.epoch}/{slot.epochs}" if busy and slot.epochs else "-",
+        f"{slot.step}/{slot.steps or '?'}" if busy and slot.step is not None else "-",
+        score(slot.score) if busy else "-",
+        duration(now - slot.started) if busy else "-",
+        str(slot.pid) if slot.pid is not None else "-",
+        describe(trial.recipe) if trial else "",
+    ]
+    return [Cell(text) for text in texts]

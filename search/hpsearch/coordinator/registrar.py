@@ -1,0 +1,273 @@
+"""Writes how trials begin, break off and end, in the order in which no kill loses a score."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import TypeVar
+
+from hpsearch.coordinator.agenda import Agenda, Task
+from hpsearch.coordinator.clock import Clock
+from hpsearch.coordinator.ledger import Ledger
+from hpsearch.coordinator.policies import POLICIES, failed_alike, same_lack
+from hpsearch.errors import RunError
+from hpsearch.events import Budget, Watcher
+from hpsearch.strategies.base import Strategy
+from hpsearch.study.folder import StudyFolder
+from hpsearch.study.keeping import tidy, wanted
+from hpsearch.study.room import disk_full, has_room
+from hpsearch.study.trial import Trial
+
+__all__ = ["Registrar"]
+
+T = TypeVar("T")
+
+LOOK_AGAIN = 1.0
+"""Seconds between two attempts to write on a full disk."""
+LITTLE = 1_000_000
+"""Bytes that a log or a history may want at a time."""
+IN_VAIN = 10
+"""A write that fails so often although there is room fails for another reason."""
+TAKEN_UP = 20
+"""A trial that was begun so often and never finished an epoch is given up: it may be what brings the machine down."""
+
+
+class Registrar:
+    """Keeps the record of a run.
+
+    Args:
+        folder: The study, held for writing.
+        strategy: Who proposes.
+        ledger: The trials.
+        agenda: What comes next.
+        clock: The time of the study.
+        keep: Of how many of the best trials the checkpoints stay.
+        watcher: Who is told.
+        budget: How far the study is.
+        stopping: Whether somebody stops the run.
+        on_pause: Told whenever the run starts or ends to wait, why it does; empty when it goes on.
+    """
+
+    def __init__(
+        self,
+        folder: StudyFolder,
+        strategy: Strategy,
+        ledger: Ledger,
+        agenda: Agenda,
+        clock: Clock,
+        keep: int,
+        watcher: Watcher,
+        budget: Callable[[], Budget],
+        stopping: Callable[[], bool],
+        on_pause: Callable[[str], None],
+    ) -> None:
+        self.folder = folder
+        self.strategy = strategy
+        self.ledger = ledger
+        self.agenda = agenda
+        self.clock = clock
+        self.keep = keep
+        self.watcher = watcher
+        self.budget = budget
+        self.stopping = stopping
+        self.on_pause = on_pause
+        self.paused = ""
+        """What everything waits for; empty while it goes on."""
+        self._ended_here: list[Trial] = []
+
+    # ---- writing, with patience
+
+    def kept(self, write: Callable[[], T]) -> T:
+        """Do something that writes to disk; where the disk is full, wait for room and do it again.
+
+        Args:
+            write: It; doing it twice must be the same as doing it once.
+
+        Raises:
+            RunError: Somebody stopped the run while it waited.
+        """
+        waited = False
+        in_vain = 0
+        while True:
+            try:
+                result = write()
+            except Exception as error:
+                # SQLite says of a broken disk what it also says of a full one.
+                in_vain += has_room(self.folder.path, LITTLE)
+                if not disk_full(error) or in_vain >= IN_VAIN:
+                    raise
+                waited = True
+                self.say_paused(self._full)
+                if self.stopping():
+                    raise RunError(f"{self._full[0].upper()}{self._full[1:]}.") from error
+                self.clock.pause(LOOK_AGAIN)
+            else:
+                if waited:
+                    self.say_paused("")
+                return result
+
+    @property
+    def _full(self) -> str:
+        return f"the disk that holds {self.folder.path} is full; make room, and the search goes on"
+
+    def await_room(self) -> None:
+        """Wait until a little can be written, or until somebody stops the run."""
+        while not has_room(self.folder.path, LITTLE) and not self.stopping():
+            self.say_paused(self._full)
+            self.clock.pause(LOOK_AGAIN)
+        self.say_paused("")
+
+    def room_for(self, wanted: int) -> bool:
+        """Whether so many bytes can be written now; where not, that is said."""
+        room = has_room(self.folder.path, wanted)
+        self.say_paused("" if room else self._full)
+        return room
+
+    def say_paused(self, reason: str) -> None:
+        """Say that the run waits, or that it goes on, once."""
+        if reason != self.paused:
+            self.paused = reason
+            self.watcher.paused(reason)
+            self.on_pause(reason)
+
+    # ---- the life of a trial
+
+    def begun(self, task: Task, device: str, seed: int) -> Trial:
+        """Open or reopen the record of a trial.
+
+        Args:
+            task: What is to be trained.
+            device: On what.
+            seed: Of a new trial.
+        """
+        number = task.asked.number
+        trial = task.trial or Trial(
+            number=number,
+            baseline=task.baseline.name if task.baseline else None,
+            enqueued=task.enqueued is not None,
+            recipe=task.enqueued.recipe if task.enqueued else "",
+            parent=task.asked.parent,
+            seed=seed,
+            started=time.time(),
+        )
+        choices = task.baseline.choices if task.baseline else task.enqueued.choices if task.enqueued else ()
+        trial.answers.update({parameter.name: value for parameter, value in choices})
+        trial.state, trial.failure, trial.message = "RUNNING", None, ""
+        trial.attempts += 1
+        trial.device = device
+        self.ledger.add(trial)
+        self.write(trial)
+        if task.enqueued:
+            task.enqueued.path.unlink(missing_ok=True)  # from here on the record holds it
+        return trial
+
+    def write(self, trial: Trial) -> None:
+        """Write the record of a trial."""
+        self.kept(lambda: self.folder.trial(trial.number).write(trial))
+
+    def again(self, trial: Trial, task: Task, why: str) -> None:
+        """Take a trial up again from its last checkpoint, before anything else."""
+        self.watcher.left(trial, why)
+        self.write(trial)
+        self.agenda.again.insert(0, Task(task.asked, trial, task.baseline, task.enqueued))
+
+    def interrupt(self, trial: Trial) -> None:
+        """Leave a trial open, to go on in another run."""
+        epochs = f"{trial.epochs} epoch{'' if trial.epochs == 1 else 's'}"
+        trial.failure, trial.message = "interrupted", f"interrupted after {epochs}; the same command goes on"
+        self.write(trial)
+        self.watcher.left(trial, "the run stops")
+
+    def settle(self, trial: Trial) -> None:
+        """A trial has ended: write it, then tell the strategy and the watcher.
+
+        Args:
+            trial: The trial, with the state it ended in.
+
+        Raises:
+            RunError: The first trials all failed alike.
+        """
+        trial.finished = time.time()
+        agenda, folder = self.agenda, self.folder.trial(trial.number)
+        others = [other for other in self.ledger.ended if other is not trial]
+        if trial.baseline and trial.failure == "bad_data":
+            agenda.skipped.add(trial.baseline)  # for this run; the next one looks again
+        if trial.failure == "duplicate" or same_lack(trial, others):
+            self.ledger.drop(trial)
+            folder.delete()
+            self.tell(trial)
+            agenda.doubles += trial.failure == "duplicate"
+            agenda.weightless += trial.failure == "bad_data"
+            if trial.baseline or trial.enqueued:
+                self.watcher.note(f"Skipped, {trial.baseline or 'enqueued'}: {trial.message}")
+            return
+        self.write(trial)
+        self.tell(trial)
+        agenda.doubles = 0
+        agenda.weightless = 0 if trial.epochs else agenda.weightless
+        agenda.untrained = 0 if trial.epochs else agenda.untrained + 1
+        self.tidy()
+        self.watcher.ended(trial, self.ledger.best(), self.budget())
+        self._stop_if_hopeless(trial)
+
+    def _stop_if_hopeless(self, trial: Trial) -> None:
+        rejected = trial.failure == "invalid_model" and trial.parameters is not None
+        if not rejected and trial.failure != "bad_data":
+            self._ended_here.append(trial)
+        if trial.state == "FAIL" and failed_alike(self._ended_here):
+            log = self.folder.trial(trial.number).log
+            raise RunError(
+                f"The first {len(self._ended_here)} trials all failed alike ({trial.failure}): "
+                f"{trial.message.rstrip('.')}. More is in {log}; mend it, then the same command goes on."
+            )
+
+    def tell(self, trial: Trial) -> None:
+        """Tell the strategy how a trial ended."""
+        number, strategy = trial.number, self.strategy
+        if trial.state == "COMPLETE" and trial.score is not None:
+            score = trial.score
+            self.kept(lambda: strategy.complete(number, score))
+        elif trial.state == "PRUNED":
+            self.kept(lambda: strategy.stop(number, trial.score))
+        elif trial.failure is None or POLICIES[trial.failure].avoid:
+            self.kept(lambda: strategy.infeasible(number))
+        else:
+            self.kept(lambda: strategy.forget(number))
+
+    def tidy(self) -> None:
+        """Delete the checkpoints that cannot matter any more."""
+        trials, maximize = self.ledger.trials.values(), self.ledger.objective.maximize
+        stay = wanted(trials, self.keep, maximize, self.strategy.may_continue)
+        tidy(self.folder, stay, list(self.ledger.trials))
+
+    # ---- what an earlier run left
+
+    def recover(self) -> None:
+        """Take over what an earlier run left: what ended is told, what did not is taken up again."""
+        for left in self.kept(self.strategy.reopen):
+            trial = self.ledger.trials.get(left.asked.number)
+            if trial is not None and trial.state != "RUNNING":
+                self.tell(trial)
+                continue
+            task = self.agenda.recovered(left.asked, left.label, trial)
+            if task is None:
+                self._forget(left.asked.number)
+            elif trial is not None and trial.attempts >= TAKEN_UP and not trial.epochs:
+                trial.state, trial.failure = "FAIL", "crashed"
+                trial.message = f"was begun {trial.attempts} times and never finished an epoch"
+                self.settle(trial)
+            else:
+                self.agenda.again.append(task)
+        taken_up = {task.asked.number for task in self.agenda.again}
+        for trial in self.ledger.open:
+            if trial.number not in taken_up:  # the database is not the one it was begun with
+                trial.state, trial.failure = "FAIL", "interrupted"
+                self.write(trial)
+        self.agenda.doubles = max(0, self.strategy.last_number - max([-1, *self.ledger.trials, *taken_up]))
+        self.tidy()
+        if self.ledger.trials:
+            again = f"; {len(taken_up)} interrupted, taken up again" if taken_up else ""
+            self.watcher.note(f"Resuming study {self.folder.name}: {len(self.ledger.trials)} trials so far{again}.")
+
+    def _forget(self, number: int) -> None:
+        self.kept(lambda: self.strategy.forget(number))

@@ -1,0 +1,133 @@
+"""What a worker is asked beside training the trials of a search; see ``hpsearch.messages``.
+
+coordinator                         worker
+Refit            ->                 trains a recipe again on train + validation
+                 <-  EpochDone      answered with Go
+                 <-  Refitted       or Failed
+Inspect          ->                 (instead of Setup) builds what a space file declares, without its data
+                 <-  Inspected      or Refused
+Score            ->                 (instead of Setup) loads an exported model, in a process that never built it
+                 <-  Scored         or Refused
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from hpsearch.describe import SpaceSummary
+from hpsearch.domains import Scalar
+
+__all__ = ["Inspect", "Inspected", "Refit", "Refitted", "Score", "Scored"]
+
+
+@dataclass(frozen=True)
+class Refit:
+    """Train a recipe again on train + validation, replaying a validated run, and save the network.
+
+    Args:
+        seed: Of weights, shuffles and dropout.
+        log: The file for whatever training prints.
+        answers: The answers that give the recipe.
+        baseline: The name of the baseline that it is, or None.
+        learning_rates: The learning rate of each epoch of the validated run, up to its best.
+        model: The ``.keras`` file to write; what it gives for a few images is written beside it, as ``.probe.npz``.
+    """
+
+    seed: int
+    log: Path
+    answers: dict[str, Scalar]
+    baseline: str | None
+    learning_rates: tuple[float, ...]
+    model: Path
+
+
+@dataclass(frozen=True)
+class Refitted:
+    """The network is trained and saved.
+
+    Args:
+        images: How many images it was trained on.
+        parameters: How many parameters it has.
+    """
+
+    images: int
+    parameters: int
+
+
+@dataclass(frozen=True)
+class Inspect:
+    """Build what a space file declares, with random weights.
+
+    Args:
+        space_file: The space file.
+        imports: The folder that the space file's imports are looked up in.
+        data_dir: Where to look for data and weights first, or None.
+        samples: How many recipes to draw.
+        seed: Where the draws start.
+        timed: Whether to time training steps on the real data.
+    """
+
+    space_file: Path
+    imports: Path
+    data_dir: Path | None
+    samples: int
+    seed: int = 0
+    timed: bool = False
+
+
+@dataclass(frozen=True)
+class Inspected:
+    """What a space file declares.
+
+    Args:
+        summary: The space.
+        dimensions: How many choices there are at the most, those of a ``build(hp)`` with its defaults included.
+        data_found: Whether the data is here.
+        data_where: Where it is, or which file to put where.
+        baselines: Name, parameters, multiply_adds, weights and error of each baseline.
+        samples: Recipe, parameters, multiply_adds, seconds and error of each draw.
+    """
+
+    summary: SpaceSummary
+    dimensions: int
+    data_found: bool
+    data_where: str
+    baselines: tuple[dict[str, Any], ...]
+    samples: tuple[dict[str, Any], ...]
+
+
+@dataclass(frozen=True)
+class Score:
+    """Load exported models and score them on the test part.
+
+    Args:
+        space_file: The space file that declares the data.
+        imports: The folder that the space file's imports are looked up in.
+        data_dir: Where to look for data first, or None.
+        skip_bad_images: Whether to go on without images that cannot be decoded.
+        models: The ``.keras`` files, each with its ``.probe.npz`` beside it.
+    """
+
+    space_file: Path
+    imports: Path
+    data_dir: Path | None
+    skip_bad_images: bool
+    models: tuple[Path, ...]
+
+
+@dataclass(frozen=True)
+class Scored:
+    """What exported models score on the test part.
+
+    Args:
+        images: How many images it has.
+        scores: Accuracy, loss and correct answers of each model.
+        difference: The largest difference between what a model gave when it was saved and what it gives now that it is
+            loaded, over the probes of all models.
+    """
+
+    images: int
+    scores: tuple[dict[str, float], ...]
+    difference: float

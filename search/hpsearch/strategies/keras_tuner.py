@@ -1,0 +1,199 @@
+"""Keras Tuner's own oracles as strategies, driven by our loop."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import optuna
+from optuna.distributions import BaseDistribution, FloatDistribution, IntDistribution
+from optuna.pruners import BasePruner
+from optuna.samplers import BaseSampler, RandomSampler
+from optuna.trial import FrozenTrial, TrialState
+
+from hpsearch.strategies.base import Asked
+from hpsearch.strategies.optuna import Record, is_infeasible
+from hpsearch.strategies.oracle_process import Oracle
+from hpsearch.strategies.oracle_questions import Bracket, Past, Question
+from hpsearch.strategies.recorded import EPOCHS, PARENT, Recorded
+from hpsearch.strategies.seeds import seed_for
+from hpsearch.strategies.tuner_space import TunerSpace
+
+__all__ = ["KerasTuner"]
+
+_PROPOSAL = "proposal"
+_BRACKET = "bracket"
+
+
+class KerasTuner(Recorded):
+    """Proposes with an oracle of Keras Tuner.
+
+    The oracle learns of a choice when a trial is first asked for it, in declared spaces and in a ``build(hp)`` alike;
+    that trial draws it at random. What it proposes is written with the trial, and what was chosen with each choice.
+
+    Args:
+        record: The trials of the study.
+        pruner: Who stops trials early, or None.
+        kind: ``random``, ``bayesian`` or ``hyperband``.
+        seed: Where the random numbers start.
+        epochs: The most epochs of a trial.
+    """
+
+    def __init__(self, record: Record, pruner: BasePruner | None, kind: str, seed: int, epochs: int) -> None:
+        super().__init__(record, pruner)
+        self._kind = kind
+        self._seed = seed
+        self._epochs = epochs
+        self._over: set[int] = set()  # trials whose checkpoint nobody will want any more
+        self._oracle = Oracle()
+        self._oracle.start()
+        record.study.sampler = _Proposed(seed)
+
+    def ask(self, *, at_random: bool = False) -> Asked | None:
+        if at_random and self._kind != "hyperband":
+            return self._opened({_PROPOSAL: {}})
+        trials = self.record.trials()
+        space = TunerSpace(_met(trials))
+        number = len(trials)
+        proposal = self._oracle.propose(
+            Question(
+                kind=self._kind,
+                seed=seed_for(self._seed, number, "oracle"),
+                maximize=self.record.maximize,
+                epochs=self._epochs,
+                number=number,
+                dimensions=space.dimensions(),
+                trials=tuple(self._past(trial, space) for trial in trials if trial.state != TrialState.WAITING),
+            )
+        )
+        if proposal is None:
+            return None
+        values = space.proposed(proposal.values) if proposal.parent is None else trials[proposal.parent].params
+        attributes: dict[str, Any] = {_PROPOSAL: values}
+        if proposal.epochs is not None:
+            attributes[EPOCHS] = proposal.epochs
+        if proposal.parent is not None:
+            attributes[PARENT] = proposal.parent
+        if (place := proposal.bracket) is not None:
+            attributes[_BRACKET] = [place.index, place.round, place.wanted]
+        return self._opened(attributes)
+
+    def may_continue(self, number: int) -> bool:
+        if self._kind != "hyperband" or number in self._over or number > self.last_number:
+            return False
+        trials = self.record.trials()
+        wanted = not trials[number].state.is_finished() or self._may_be_promoted(trials[number], trials)
+        if not wanted:
+            self._over.add(number)
+        return wanted
+
+    def _may_be_promoted(self, trial: FrozenTrial, trials: list[FrozenTrial]) -> bool:
+        """Whether an ended trial may get into the next round; once it may not, it never may again."""
+        place = _bracket(trial)
+        if place is None or place.wanted == 0 or not _worked(trial):
+            return False
+        following = [t for t in trials if _follows(t, place)]
+        mine = [t for t in following if t.user_attrs[PARENT] == trial.number]
+        if mine:
+            return any(t.state == TrialState.RUNNING for t in mine)  # it may have to start from the beginning again
+        score = self._score(trial)
+        mates = [self._score(t) for t in trials if t.number != trial.number and _worked(t) and _bracket(t) == place]
+        better = sum(score is None or self._better(other, score) for other in mates if other is not None)
+        return len(following) < place.wanted and better < place.wanted
+
+    def _score(self, trial: FrozenTrial) -> float | None:
+        """The score of an ended trial: of one that was stopped early, the best so far."""
+        if trial.state == TrialState.COMPLETE:
+            return trial.value
+        scores = trial.intermediate_values.values()
+        return (max if self.record.maximize else min)(scores, default=None)
+
+    def _better(self, left: float, right: float) -> bool:
+        return left > right if self.record.maximize else left < right
+
+    def _past(self, trial: FrozenTrial, space: TunerSpace) -> Past:
+        """A trial as an oracle is told of it."""
+        parent = trial.user_attrs.get(PARENT)
+        ended = trial.state.is_finished()
+        return Past(
+            number=trial.number,
+            values=space.told(trial.params),
+            score=self._score(trial) if ended else None,
+            ended=ended,
+            worked=_worked(trial) or not ended,
+            # A promotion that was forgotten keeps its place in its round; it would be made again and again.
+            counts=trial.state != TrialState.FAIL or parent is not None,
+            proposal=space.told(trial.user_attrs.get(_PROPOSAL, {})) if parent is None else {},
+            bracket=_bracket(trial),
+            parent=parent,
+        )
+
+    def close(self) -> None:
+        self._oracle.close()
+
+
+def _met(trials: list[FrozenTrial]) -> dict[str, BaseDistribution]:
+    """The choices that trials were asked for, as wide as they were ever offered, in the order of the trials."""
+    met: dict[str, BaseDistribution] = {}
+    for trial in trials:
+        for name, distribution in trial.distributions.items():
+            met[name] = _wider(met.get(name, distribution), distribution)
+    return met
+
+
+def _wider(left: BaseDistribution, right: BaseDistribution) -> BaseDistribution:
+    if isinstance(left, IntDistribution) and isinstance(right, IntDistribution):
+        even = left.step == right.step and left.low == right.low
+        low, high = min(left.low, right.low), max(left.high, right.high)
+        return IntDistribution(low, high, log=left.log, step=left.step if even else 1)
+    if isinstance(left, FloatDistribution) and isinstance(right, FloatDistribution):
+        even = left.step == right.step and left.low == right.low
+        lowest, highest = min(left.low, right.low), max(left.high, right.high)
+        return FloatDistribution(lowest, highest, log=left.log, step=left.step if even else None)
+    return left
+
+
+def _worked(trial: FrozenTrial) -> bool:
+    return trial.state in (TrialState.COMPLETE, TrialState.PRUNED) and not is_infeasible(trial)
+
+
+def _bracket(trial: FrozenTrial) -> Bracket | None:
+    place = trial.user_attrs.get(_BRACKET)
+    return None if place is None else Bracket(*place)
+
+
+def _follows(trial: FrozenTrial, place: Bracket) -> bool:
+    """Whether a trial is in the round after a place."""
+    own = _bracket(trial)
+    return own is not None and (own.index, own.round) == (place.index, place.round + 1)
+
+
+class _Proposed(BaseSampler):
+    """Makes the choices that were proposed, and at random those of which nobody knew when the trial was proposed."""
+
+    def __init__(self, seed: int) -> None:
+        self._seed = seed
+
+    def infer_relative_search_space(self, study: optuna.Study, trial: FrozenTrial) -> dict[str, BaseDistribution]:
+        return {}
+
+    def sample_relative(
+        self, study: optuna.Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
+    ) -> dict[str, Any]:
+        return {}
+
+    def sample_independent(
+        self, study: optuna.Study, trial: FrozenTrial, param_name: str, param_distribution: BaseDistribution
+    ) -> Any:
+        proposal = trial.user_attrs.get(_PROPOSAL, {})
+        if param_name in proposal and _holds(param_distribution, proposal[param_name]):
+            return proposal[param_name]
+        sampler = RandomSampler(seed=seed_for(self._seed, trial.number, param_name))
+        return sampler.sample_independent(study, trial, param_name, param_distribution)
+
+
+def _holds(distribution: BaseDistribution, value: Any) -> bool:
+    """Whether a distribution, which may be narrower than what was offered before, has a value."""
+    try:
+        return bool(distribution._contains(distribution.to_internal_repr(value)))  # noqa: SLF001  # Optuna asks so too
+    except ValueError:
+        return False

@@ -1,0 +1,125 @@
+"""Keras Tuner's oracles in a process of their own, because importing them brings Keras and its backend.
+
+The process keeps nothing: a question holds all trials so far, and the answer is what an oracle proposes that has seen
+them. So one that dies is started again and asked again, and a run that is resumed is answered as it would have been.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import multiprocessing
+import os
+import signal
+import sys
+from multiprocessing.connection import Connection
+from typing import Any
+
+from hpsearch.errors import RunError
+from hpsearch.strategies.oracle_questions import Proposal, Question
+
+__all__ = ["Oracle"]
+
+ATTEMPTS = 3
+"""So many processes may die over one question."""
+
+
+class Oracle:
+    """The process, started when it is first needed, and again when it dies."""
+
+    def __init__(self) -> None:
+        self._process: Any = None
+        self._connection: Connection | None = None
+
+    @property
+    def pid(self) -> int | None:
+        """The process, or None where none runs."""
+        return self._process.pid if self._process is not None else None
+
+    def start(self) -> None:
+        """Start the process, which then imports Keras Tuner meanwhile."""
+        # Not the fork server of the workers: whoever starts that first decides what it has loaded.
+        context = multiprocessing.get_context("spawn")
+        self._connection, theirs = context.Pipe()
+        self._process = context.Process(target=_serve, args=(theirs, os.getpid()), name="hpsearch-oracle", daemon=True)
+        self._process.start()
+        theirs.close()
+
+    def propose(self, question: Question) -> Proposal | None:
+        """Ask for the next trial.
+
+        Args:
+            question: What it shall be.
+
+        Returns:
+            The trial; None where there is none.
+
+        Raises:
+            RunError: Keras Tuner refuses.
+        """
+        for _ in range(ATTEMPTS):
+            if self._connection is None:
+                self.start()
+            assert self._connection is not None  # start has made it
+            try:
+                self._connection.send(question)
+                answer = self._connection.recv()
+            except (EOFError, OSError):
+                self.close()
+                continue
+            if isinstance(answer, str):
+                raise RunError(f"Keras Tuner's {question.kind} oracle failed: {answer}")
+            assert answer is None or isinstance(answer, Proposal)
+            return answer
+        raise RunError(
+            f"The process of Keras Tuner's oracle died {ATTEMPTS} times over one proposal; is there memory left? "
+            "The same command goes on from here."
+        )
+
+    def close(self) -> None:
+        """End the process."""
+        if self._connection is not None:
+            self._connection.close()
+        if self._process is not None:
+            self._process.join(timeout=2)
+            if self._process.is_alive():
+                self._process.kill()
+                self._process.join()
+        self._connection = self._process = None
+
+
+def _serve(connection: Connection, parent: int) -> None:
+    """Runs in the process: answers until the coordinator closes the pipe or dies."""
+    for number in (signal.SIGINT, signal.SIGHUP):
+        signal.signal(number, signal.SIG_IGN)  # what ends the coordinator in good order need not end this before it
+    _die_with(parent)
+    with contextlib.suppress(OSError):
+        silent = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(silent, 1)
+        os.dup2(silent, 2)
+    os.environ["CUDA_VISIBLE_DEVICES"] = "-1"  # nothing is trained here
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    from hpsearch.strategies.oracles import proposal
+
+    while True:
+        try:
+            question = connection.recv()
+        except (EOFError, OSError):
+            return
+        answer: Proposal | str | None
+        try:
+            answer = proposal(question)
+        except Exception as error:  # noqa: BLE001  # any of Keras Tuner's; told to people by whoever asked
+            answer = f"{type(error).__name__}: {error}"
+        with contextlib.suppress(OSError):
+            connection.send(answer)
+
+
+def _die_with(parent: int) -> None:
+    """Let the system end this process with its parent; where it cannot, the closed pipe does between two questions."""
+    if sys.platform == "linux":
+        import ctypes
+
+        with contextlib.suppress(OSError, AttributeError):
+            ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG
+    if os.getppid() != parent:
+        os._exit(0)

@@ -1,0 +1,96 @@
+"""What all strategies share: Optuna's study is the record, and a strategy is a sampler on top of it."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from typing import Any
+
+from optuna.pruners import BasePruner
+from optuna.trial import FrozenTrial, TrialState
+
+from hpsearch.addresses import Parameter
+from hpsearch.domains import Scalar
+from hpsearch.strategies.base import Asked, Reopened
+from hpsearch.strategies.optuna import Record
+
+__all__ = ["EPOCHS", "LABEL", "PARENT", "RANDOM", "RESOLVED", "Recorded"]
+
+# What is remembered of a trial as Optuna's user attributes.
+LABEL = "label"
+RESOLVED = "resolved"
+EPOCHS = "epochs"
+PARENT = "parent"
+RANDOM = "random"
+
+
+class Recorded(ABC):
+    """A strategy without its proposals; see `hpsearch.strategies.base.Strategy` for the methods.
+
+    Args:
+        record: The trials of the study; its study already has the sampler that makes the choices.
+        pruner: Who stops trials early, or None.
+    """
+
+    def __init__(self, record: Record, pruner: BasePruner | None) -> None:
+        self.record = record
+        self.pruner = pruner
+
+    @abstractmethod
+    def ask(self, *, at_random: bool = False) -> Asked | None:
+        """Open a trial."""
+
+    def adopt(self, choices: Sequence[tuple[Parameter, Scalar]], label: str) -> int:
+        return self.record.open({LABEL: label}, choices)
+
+    def suggest(self, number: int, parameter: Parameter) -> Scalar:
+        return self.record.suggest(number, parameter)
+
+    def resolved(self, number: int) -> None:
+        self.record.note(number, RESOLVED, True)
+
+    def report(self, number: int, epoch: int, value: float) -> None:
+        self.record.report(number, epoch, value)
+
+    def should_stop(self, number: int) -> bool:
+        if self.pruner is None:
+            return False
+        trial = self.record.trials()[number]
+        return LABEL not in trial.user_attrs and self.pruner.prune(self.record.study, trial)
+
+    def complete(self, number: int, score: float) -> None:
+        self.record.end(number, TrialState.COMPLETE, score, feasible=True)
+
+    def stop(self, number: int, score: float | None) -> None:
+        self.record.end(number, TrialState.PRUNED, feasible=True)
+
+    def infeasible(self, number: int) -> None:
+        self.record.end(number, TrialState.PRUNED, feasible=False)
+
+    def forget(self, number: int) -> None:
+        self.record.end(number, TrialState.FAIL)
+
+    def reopen(self) -> list[Reopened]:
+        return [
+            Reopened(_asked(trial), trial.user_attrs.get(LABEL), bool(trial.user_attrs.get(RESOLVED, False)))
+            for trial in self.record.reopen()
+        ]
+
+    def may_continue(self, number: int) -> bool:
+        return False
+
+    def close(self) -> None:  # noqa: B027  # most hold nothing
+        """Give back what the strategy holds beside the record."""
+
+    @property
+    def last_number(self) -> int:
+        return self.record.last_number
+
+    def _opened(self, attributes: dict[str, Any]) -> Asked:
+        """Open a trial that remembers these."""
+        number = self.record.open(attributes)
+        return Asked(number, attributes.get(EPOCHS), attributes.get(PARENT))
+
+
+def _asked(trial: FrozenTrial) -> Asked:
+    return Asked(trial.number, trial.user_attrs.get(EPOCHS), trial.user_attrs.get(PARENT))

@@ -1,0 +1,124 @@
+"""A full disk: recognised whoever says so, and waited for."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+__all__ = ["LOOK_AGAIN", "disk_full", "free_bytes", "has_room", "wait_for_room"]
+
+LOOK_AGAIN = 5.0
+"""Seconds between two looks at a full disk."""
+
+_FULL = (errno.ENOSPC, errno.EDQUOT)
+# What SQLite says; Optuna wraps it in an error of its own, SQLAlchemy's between the two.
+_SAID_BY_SQLITE = ("database or disk is full", "disk i/o error")
+
+
+def disk_full(error: BaseException) -> bool:
+    """Whether an error, or one that it came of, says that there is no room on the disk.
+
+    Args:
+        error: What was caught.
+    """
+    return any(_says_full(each) for each in _chain(error))
+
+
+def _says_full(error: BaseException) -> bool:
+    if isinstance(error, OSError):
+        return error.errno in _FULL
+    return any(words in str(error).lower() for words in _SAID_BY_SQLITE)
+
+
+def _chain(error: BaseException) -> Iterator[BaseException]:
+    """The error and all that it came of, each once."""
+    seen: set[int] = set()
+    left: list[BaseException | None] = [error]
+    while left:
+        each = left.pop()
+        if each is not None and id(each) not in seen:
+            seen.add(id(each))
+            yield each
+            left += [each.__cause__, each.__context__]
+
+
+def free_bytes(path: Path) -> int:
+    """How many bytes may still be written where a file lies or is to lie.
+
+    Args:
+        path: A file or folder; it need not exist yet.
+
+    Raises:
+        OSError: The disk does not answer.
+    """
+    room = os.statvfs(_existing(path))
+    return room.f_bavail * room.f_frsize
+
+
+def has_room(path: Path, wanted: int) -> bool:
+    """Whether so many bytes can be written where a file lies or is to lie; they are set aside for a moment to find out.
+
+    Args:
+        path: A file or folder; it need not exist yet.
+        wanted: Bytes.
+    """
+    folder = _existing(path)
+    probe = folder / f".room.{os.getpid()}.tmp"
+    try:
+        if free_bytes(folder) < wanted:
+            return False
+        # A quota does not show in what the disk says to be free.
+        descriptor = os.open(probe, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            _set_aside(descriptor, max(wanted, 1))
+        finally:
+            os.close(descriptor)
+    except OSError as error:
+        if error.errno not in _FULL:
+            raise
+        return False
+    finally:
+        with contextlib.suppress(OSError):
+            probe.unlink(missing_ok=True)
+    return True
+
+
+def _set_aside(descriptor: int, size: int) -> None:
+    if not hasattr(os, "posix_fallocate"):  # macOS
+        os.write(descriptor, b"\0" * min(size, 1 << 20))
+        return
+    try:
+        os.posix_fallocate(descriptor, 0, size)
+    except OSError as error:
+        if error.errno not in (errno.EINVAL, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS):
+            raise  # not a file system that cannot set aside
+
+
+def wait_for_room(path: Path, wanted: int, stop: Callable[[], bool], wait: Callable[[float], None]) -> bool:
+    """Wait until so many bytes can be written.
+
+    Args:
+        path: Where; it need not exist yet.
+        wanted: Bytes.
+        stop: Whether to wait no longer.
+        wait: Lets so many seconds pass, or fewer.
+
+    Returns:
+        True when there is room, False where ``stop`` said so before.
+    """
+    while not has_room(path, wanted):
+        if stop():
+            return False
+        wait(LOOK_AGAIN)
+    return True
+
+
+def _existing(path: Path) -> Path:
+    """The folder that a path lies in or is, as far up as it exists."""
+    path = path.absolute()
+    while not path.is_dir():
+        path = path.parent
+    return path

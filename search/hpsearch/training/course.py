@@ -1,0 +1,368 @@
+"""The course of one training: what each epoch gave, which was the best, and what a checkpoint of it holds."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, fields
+from typing import Any
+
+import keras
+from numpy.typing import NDArray
+
+from hpsearch.errors import HpsearchError
+from hpsearch.study.trial import Epoch
+from hpsearch.training.build import UserCodeError
+from hpsearch.training.checkpoint import Checkpoint
+from hpsearch.training.saving import Keeper, Saving
+from hpsearch.training.state import (
+    StateError,
+    assign,
+    callback_states,
+    random_states,
+    restore_callbacks,
+    restore_random,
+    state_variables,
+    values_of,
+)
+from hpsearch.training.watch import Leaving, Verdict, Watch
+
+__all__ = ["Course", "Halted", "NotFiniteError", "named"]
+
+
+class NotFiniteError(HpsearchError):
+    """The loss became infinite or not a number."""
+
+
+class Halted(Exception):
+    """Whoever watches asked to end after this epoch; what was found so far counts."""
+
+
+@dataclass
+class Progress:
+    """How far training has come.
+
+    Args:
+        epochs: Whole epochs.
+        step: Steps done in the next one.
+        seconds: Time spent in it.
+        learning_rate: Of the epoch in progress, when it began.
+        stopped: Whether a callback ended training after the last whole epoch.
+        best: The best score.
+        best_epoch: Its epoch, from 1.
+        history: What the whole epochs gave.
+    """
+
+    epochs: int = 0
+    step: int = 0
+    seconds: float = 0.0
+    learning_rate: float = math.nan
+    stopped: bool = False
+    best: float | None = None
+    best_epoch: int = 0
+    history: list[Epoch] = field(default_factory=list)
+
+    def said(self) -> dict[str, Any]:
+        """As JSON can say it."""
+        said = {each.name: getattr(self, each.name) for each in fields(self)}
+        return {**said, "history": [[epoch.epoch, epoch.seconds, dict(epoch.metrics)] for epoch in self.history]}
+
+    @staticmethod
+    def heard(said: Mapping[str, Any]) -> Progress:
+        """What `said` gave."""
+        known = {each.name: said[each.name] for each in fields(Progress)}
+        return Progress(**{**known, "history": [Epoch(*epoch) for epoch in said["history"]]})
+
+
+class Course:
+    """Follows a training from its first callback and its last one.
+
+    Args:
+        trainer: The model that is trained.
+        network: The model whose weights count; the same, or part of it.
+        epochs: The last epoch, from 1.
+        watch: Who is told.
+        metric: The name of the objective, or None where no epoch is better than another.
+        maximize: Whether more of it is better.
+    """
+
+    def __init__(
+        self,
+        trainer: Any,
+        network: Any,
+        epochs: int,
+        watch: Watch,
+        *,
+        metric: str | None = None,
+        maximize: bool = True,
+    ) -> None:
+        self.trainer = trainer
+        self.network = network
+        self.epochs = epochs
+        self.watch = watch
+        self.metric = metric
+        self.maximize = maximize
+        self.progress = Progress()
+        self.weights: list[NDArray[Any]] = []
+        """Of the best epoch."""
+        self.callbacks: list[Any] = []
+        """Those between ours, whose state counts."""
+        self.steps: int | None = None
+        """Of an epoch, where training can stop and go on within one."""
+        self.ends_partial = True
+        """Whether an epoch that began in an earlier run has to be ended, because Keras counts all its steps."""
+        self.on_epoch: Callable[[int], None] = lambda _: None
+        self._keeper: Keeper | None = None
+        self._remembered: Checkpoint | None = None  # what callbacks and random numbers go on from
+        self._metrics: dict[str, NDArray[Any]] | None = None  # of the epoch whose validation is in progress
+        self._report: Epoch | None = None
+        self._partial = False  # whether the epoch in progress began in an earlier run
+        self._started = time.monotonic()
+
+    @property
+    def over(self) -> bool:
+        """Whether there is nothing left to train."""
+        return self.progress.stopped or self.progress.epochs >= self.epochs
+
+    # ---- going on
+
+    def resume(self, saving: Saving | None, build_metrics: Callable[[], Any] | None) -> None:
+        """Go on from the newest checkpoint that fits, if there is one, and write checkpoints from here.
+
+        Args:
+            saving: Where; None reads and writes none.
+            build_metrics: Makes the model create the variables of its metrics, which it does when it first needs them;
+                None where training cannot go on within an epoch.
+
+        Raises:
+            Halted: Whoever watches ends training after the epochs that the checkpoint holds.
+            Leaving: They stop it.
+        """
+        if saving is None:
+            return
+        self._keeper = Keeper(saving, self.watch)
+        for checkpoint, own in self._keeper.candidates():
+            try:
+                self._load(checkpoint, build_metrics)
+            except (StateError, KeyError, TypeError, ValueError, AttributeError) as error:
+                print(f"A checkpoint does not fit: {error}", flush=True)  # noqa: T201  # into the trial's log
+                continue
+            self._keeper.on_disk = (self.progress.epochs, self.progress.step) if own else None
+            self._obey(self.watch.continued(self.progress.history, own))
+            return
+
+    def _load(self, checkpoint: Checkpoint, build_metrics: Callable[[], Any] | None) -> None:
+        said, arrays = checkpoint.header, checkpoint.arrays
+        progress = Progress.heard(said)
+        if progress.step:
+            if build_metrics is None or self.steps is None or progress.step > self.steps:
+                raise StateError("it was written within an epoch of other steps")
+            build_metrics()
+            assign({"metrics": self.trainer.metrics_variables}, arrays)
+        weights = [arrays[f"best/{place}"] for place in range(said["weights"])]
+        assign(state_variables(self.trainer), arrays)
+        self.progress, self._remembered = progress, checkpoint
+        self.weights = self.network.get_weights() if said["best_is_last"] else weights
+        self._partial = bool(progress.step)
+
+    def restore(self) -> None:
+        """Let the callbacks, which forget everything when training begins, remember what they did."""
+        if self._remembered is not None:
+            said, arrays = self._remembered.header, self._remembered.arrays
+            restore_callbacks(self.callbacks, said["callbacks"], arrays)
+            restore_random(said["random"], arrays)
+
+    def remember(self) -> None:
+        """Have the callbacks, when training next begins, go on from where they are now."""
+        self._remembered = self._checkpoint()
+
+    def give_up_saving(self) -> None:
+        """No checkpoint can say where this training stands: it is one of several that a user's own ``fit`` does."""
+        if self._keeper is not None:
+            self._keeper.discard()
+        self._keeper = self._remembered = None
+
+    # ---- what the callbacks tell
+
+    def epoch_begins(self, epoch: int) -> None:
+        """The training part of an epoch begins.
+
+        Args:
+            epoch: Which, from 0.
+        """
+        self.on_epoch(epoch)
+        self._metrics = None
+        self._started = time.monotonic()
+        if self._partial:
+            assert self._remembered is not None  # it began in the run that wrote this
+            self._started -= self.progress.seconds
+            assign({"metrics": self.trainer.metrics_variables}, self._remembered.arrays)
+
+    def epoch_is_prepared(self) -> None:
+        """All other callbacks have done what they do before an epoch, such as setting its learning rate."""
+        if not self._partial:
+            rate = self.trainer.optimizer.learning_rate
+            self.progress.learning_rate = float(keras.ops.convert_to_numpy(rate))
+
+    def step_begins(self, step: int, at_once: int) -> None:
+        """A step of training begins.
+
+        Args:
+            step: How many came before it in this run of the epoch.
+            at_once: How many it stands for.
+
+        Raises:
+            Leaving: Whoever watches stops training.
+        """
+        done = step + (self.progress.step if self._partial else 0)
+        if self._partial and self.ends_partial and self.steps is not None and done + at_once >= self.steps:
+            self.trainer.stop_training = True  # the epoch is whole after this step, whatever Keras counted
+        if self.watch.step(self.progress.epochs + 1, done, self.steps):
+            self._leave(done)
+
+    def validation_begins(self) -> None:
+        """All steps of an epoch are done; what they measured is forgotten after this."""
+        if self.steps is not None and self._keeper is not None:
+            self._metrics = values_of({"metrics": self.trainer.metrics_variables})
+
+    def validation_step_begins(self) -> None:
+        """A step of validation begins.
+
+        Raises:
+            Leaving: Whoever watches stops training.
+        """
+        if self.watch.step(self.progress.epochs + 1, self.steps or 0, self.steps):
+            self._leave(self.steps or 0)
+
+    def scoring_step_begins(self) -> None:
+        """A step of scoring the trained network begins.
+
+        Raises:
+            Leaving: Whoever watches stops it; the checkpoint of the last epoch is on disk, or there is none.
+        """
+        if self.watch.step(self.progress.epochs, self.steps or 0, self.steps):
+            raise Leaving(self._keeper.epochs_on_disk if self._keeper is not None else None)
+
+    def epoch_measured(self, epoch: int, logs: Mapping[str, Any]) -> None:
+        """An epoch ended; nothing has been made of it yet.
+
+        Args:
+            epoch: Which, from 0.
+            logs: What it measured.
+
+        Raises:
+            NotFiniteError: The loss is lost.
+            UserCodeError: The objective was not measured.
+        """
+        if self._partial:
+            self.trainer.stop_training = False  # that ended the epoch, not the training
+            self._partial = False
+        metrics = named(logs)
+        metrics = {name: metrics[name] for name in ("loss", "accuracy", "val_loss", "val_accuracy") if name in metrics}
+        if not math.isfinite(metrics.get("loss", 0.0)):
+            raise NotFiniteError(f"the loss became {metrics['loss']} in epoch {epoch + 1}.")
+        self._keep_best(epoch + 1, metrics)
+        rate = {"learning_rate": self.progress.learning_rate}
+        self._report = Epoch(epoch + 1, time.monotonic() - self._started, {**metrics, **rate})
+
+    def epoch_ends(self) -> None:
+        """An epoch ended, and all other callbacks have made of it what they do.
+
+        Raises:
+            Halted: Whoever watches ends training here.
+            Leaving: They stop it, to go on later.
+        """
+        report, progress, keeper = self._report, self.progress, self._keeper
+        assert report is not None  # it was measured before
+        self._metrics = None
+        progress.epochs, progress.step, progress.seconds = report.epoch, 0, 0.0
+        progress.stopped = bool(self.trainer.stop_training)
+        progress.history = [*progress.history[: report.epoch - 1], report]
+        written = keeper is not None and (self.over or keeper.due)
+        if keeper is not None and written:
+            keeper.write(self._checkpoint())
+        elif keeper is not None and self.steps is None:
+            # Training cannot stop within an epoch, so this is what a stop within the next one goes on from.
+            keeper.unwritten = self._checkpoint()
+        self._obey(self.watch.epoch(report, written))
+
+    def _keep_best(self, epoch: int, metrics: Mapping[str, float]) -> None:
+        if self.metric is None:
+            return
+        if self.metric not in metrics:
+            wanted = "compile with metrics=['accuracy'], and hand the validation data on to model.fit."
+            raise UserCodeError(f"the training gives no {self.metric}, which is the objective; {wanted}")
+        score, best = metrics[self.metric], self.progress.best
+        if math.isfinite(score) and (best is None or (score > best if self.maximize else score < best)):
+            self.progress.best, self.progress.best_epoch = score, epoch
+            self.weights = self.network.get_weights()
+
+    # ---- stopping
+
+    def _obey(self, verdict: Verdict) -> None:
+        """Between epochs, do what whoever watches says; a state at which training ends or stops is always on disk."""
+        if verdict == "go":
+            return
+        keeper = self._keeper
+        if keeper is not None and keeper.on_disk != (self.progress.epochs, self.progress.step):
+            keeper.write(self._checkpoint())
+        if verdict == "halt":
+            raise Halted
+        raise Leaving(keeper.epochs_on_disk if keeper is not None else None)
+
+    def _leave(self, step: int) -> None:
+        """Stop within an epoch.
+
+        Args:
+            step: Steps of training done in it.
+        """
+        keeper, progress = self._keeper, self.progress
+        if keeper is None:
+            raise Leaving(None)
+        if self.steps is None:
+            if keeper.unwritten is not None:
+                keeper.write(keeper.unwritten)
+        elif (progress.epochs, step) not in (keeper.on_disk, (0, 0)):
+            progress.step, progress.seconds = step, time.monotonic() - self._started
+            keeper.write(self._checkpoint())
+        raise Leaving(keeper.epochs_on_disk)
+
+    def _checkpoint(self) -> Checkpoint:
+        """Everything as it is now."""
+        progress = self.progress
+        arrays = values_of(state_variables(self.trainer))
+        if progress.step:
+            measured = self._metrics
+            arrays |= measured if measured is not None else values_of({"metrics": self.trainer.metrics_variables})
+        last = bool(self.weights) and progress.best_epoch == progress.epochs and not progress.step
+        if not last:  # else they are those of the model
+            arrays |= {f"best/{place}": array for place, array in enumerate(self.weights)}
+        callbacks, kept = callback_states(self.callbacks)
+        random, numbers = random_states()
+        header = {
+            **progress.said(),
+            "weights": 0 if last else len(self.weights),
+            "best_is_last": last,
+            "callbacks": callbacks,
+            "random": random,
+        }
+        recipe = self._keeper.saving.recipe if self._keeper is not None else ""
+        return Checkpoint(recipe, header, {**arrays, **kept, **numbers})
+
+
+_ACCURACIES = ("acc", "sparse_categorical_accuracy", "categorical_accuracy", "binary_accuracy")
+
+
+def named(logs: Mapping[str, Any]) -> dict[str, float]:
+    """Metrics as plain floats; any accuracy goes by the name ``accuracy``.
+
+    Args:
+        logs: What Keras measured, by its own names.
+    """
+    found: dict[str, float] = {}
+    for name, value in logs.items():
+        prefix = "val_" if name.startswith("val_") else ""
+        bare = name.removeprefix("val_")
+        found[prefix + ("accuracy" if bare in _ACCURACIES else bare)] = float(value)
+    return found

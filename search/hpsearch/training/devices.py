@@ -1,0 +1,81 @@
+"""What a worker trains on, and training that gives the same weights for the same seed."""
+
+from __future__ import annotations
+
+import importlib
+import os
+from typing import Any
+
+import keras
+
+from hpsearch.errors import InputError
+
+__all__ = ["EXPECTS_GPU", "MissingGpuError", "be_deterministic", "check_device", "device_name"]
+
+EXPECTS_GPU = "HPSEARCH_EXPECTS_GPU"
+"""Set to ``1`` for a worker whose slot is a GPU."""
+
+_INSTALL = {
+    "tensorflow": "pip install 'hpsearch[gpu]'",
+    "jax": "pip install 'jax[cuda12]'",
+    "torch": "install the CUDA build of torch, as its web site says for this system",
+}
+_CALLED = {"tensorflow": "TensorFlow", "jax": "JAX", "torch": "PyTorch"}
+
+
+class MissingGpuError(InputError):
+    """A GPU is there, but what Keras calculates with does not see it."""
+
+
+def check_device() -> None:
+    """Refuse to train on the CPU in the place of a GPU.
+
+    Raises:
+        MissingGpuError: The slot of this worker is a GPU, and the backend sees none.
+    """
+    if os.environ.get(EXPECTS_GPU) != "1" or _gpu() is not None:
+        return
+    backend = str(keras.config.backend())
+    number = os.environ.get("CUDA_VISIBLE_DEVICES", "")
+    raise MissingGpuError(
+        f"GPU {number or '?'} of this machine is to train, but {_CALLED.get(backend, backend)} sees no GPU. Let it see "
+        f"the GPU ({_INSTALL.get(backend, 'install its GPU build')}), or train on the CPU with --devices cpu."
+    )
+
+
+def device_name() -> str:
+    """What Keras trains on: ``cpu``, or the name of a GPU."""
+    return _gpu() or "cpu"
+
+
+def be_deterministic() -> None:
+    """Have the same seed give the same weights, bit by bit; before the backend calculates anything."""
+    backend = keras.config.backend()
+    if backend == "tensorflow":
+        importlib.import_module("tensorflow").config.experimental.enable_op_determinism()
+    elif backend == "jax":
+        # Read when the backend starts, which is at the first calculation and not at the import.
+        flags = os.environ.get("XLA_FLAGS", "")
+        os.environ["XLA_FLAGS"] = f"{flags} --xla_gpu_deterministic_ops=true".strip()
+    elif backend == "torch":
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+        torch: Any = importlib.import_module("torch")
+        torch.use_deterministic_algorithms(True)
+        torch.backends.cudnn.benchmark = False
+
+
+def _gpu() -> str | None:
+    """The name of the GPU that the backend uses, or None."""
+    backend = keras.config.backend()
+    library: Any = importlib.import_module(str(backend))
+    if backend == "tensorflow":
+        found = library.config.list_physical_devices("GPU")
+        if not found:
+            return None
+        return str(library.config.experimental.get_device_details(found[0]).get("device_name", "gpu"))
+    if backend == "jax":
+        device = library.devices()[0]
+        return str(device.device_kind) if device.platform in ("gpu", "cuda", "rocm") else None
+    if backend == "torch":
+        return str(library.cuda.get_device_name(0)) if library.cuda.is_available() else None
+    return None

@@ -1,0 +1,148 @@
+"""How large a network is and what it costs, before anything of it is allocated."""
+
+from __future__ import annotations
+
+import math
+import random
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import keras
+
+from hpsearch.errors import HpsearchError
+from hpsearch.recipe import HyperModel, Recipe
+from hpsearch.training.build import Inputs, build_network, without_weights
+from hpsearch.training.memory import training_memory
+from hpsearch.training.network import Call, Tensor, calls
+
+__all__ = ["Measures", "measure", "measure_network"]
+
+
+@dataclass(frozen=True)
+class Measures:
+    """What a network is and takes.
+
+    Args:
+        parameters: How many it has, frozen ones included; what Keras counts.
+        flops: Floating-point operations of one image through it, forward: two for a multiplication with its addition,
+            over every layer with a kernel. Biases, normalisation, activations and pools are left out, as they are in
+            the figures that papers give.
+        memory: Estimate of the most bytes that training it takes at its batch size; see ``training_memory``.
+    """
+
+    parameters: int
+    flops: int
+    memory: int
+
+
+def measure(recipe: Recipe, inputs: Inputs) -> Measures:
+    """Measure the network of a recipe without allocating it, whatever its size, and without its pretrained weights.
+
+    Names and random numbers that networks get later are what they would have been without it.
+
+    Args:
+        recipe: A recipe without domains whose model is declared.
+        inputs: What the network is built for.
+
+    Raises:
+        ModelError: It does not fit the images; the address begins with ``model``.
+        UserCodeError: A user's own block raised.
+    """
+    if isinstance(recipe.model, HyperModel):
+        raise TypeError("a build(hp) allocates what it builds; give what it returns to measure_network.")
+    slots = _slots(recipe.training.optimizer.build)
+    batch = recipe.training.batch_size
+    model = without_weights(recipe.model)
+    try:
+        with _without_a_trace(), keras.StatelessScope(initialize_variables=False):
+            return _measured(build_network(model, inputs), inputs, batch, slots)
+    except HpsearchError as error:
+        if "stateless scope" not in str(error):
+            raise
+    # A block of the user's own that makes a variable from an array can only be built as it is.
+    with _without_a_trace():
+        return _measured(build_network(model, inputs), inputs, batch, slots)
+
+
+def measure_network(network: Any, recipe: Recipe, inputs: Inputs) -> Measures:
+    """Measure a network that was built.
+
+    Args:
+        network: A built Keras model; its own optimizer counts where it is compiled.
+        recipe: The recipe that gives it.
+        inputs: What it was built for.
+    """
+    own = network.optimizer if getattr(network, "compiled", False) else None
+    make = recipe.training.optimizer.build if own is None else lambda: type(own).from_config(own.get_config())
+    return _measured(network, inputs, recipe.training.batch_size, _slots(make))
+
+
+def _measured(network: Any, inputs: Inputs, batch: int, slots: int) -> Measures:
+    done = calls(network, inputs.shape)
+    return Measures(
+        parameters=int(network.count_params()),
+        flops=sum(_flops(call) for call in done),
+        memory=training_memory(network.weights, done, batch=batch, slots=slots),
+    )
+
+
+@contextmanager
+def _without_a_trace() -> Iterator[None]:
+    """What is built within leaves no trace in Keras's own state or in random numbers.
+
+    Keras remembers every weight that has no value yet, and would allocate them all when the next network is built.
+    """
+    from keras.src.backend.common import global_state  # clear_session, which is public, forgets for good
+
+    before, drawn = global_state.GLOBAL_STATE_TRACKER, random.getstate()
+    within = threading.local()
+    vars(within).update({name: value for name, value in vars(before).items() if name != "uninitialized_variables"})
+    if hasattr(before, "object_name_uids"):
+        within.object_name_uids = before.object_name_uids.copy()
+    global_state.GLOBAL_STATE_TRACKER = within
+    try:
+        yield
+    finally:
+        global_state.GLOBAL_STATE_TRACKER = before
+        random.setstate(drawn)
+
+
+def _slots(make: Callable[[], Any]) -> int:
+    """How many numbers an optimizer keeps for each weight that it trains, such as two for Adam."""
+    shape = (5, 7)
+    with _without_a_trace():
+        optimizer = make()
+        optimizer.build([keras.Variable("zeros", shape=shape, name="weight")])
+        return sum(tuple(variable.shape) == shape for variable in optimizer.variables)
+
+
+def _flops(call: Call) -> int:
+    """A kernel is applied at every place of the output, or of the input where what stands there is spread."""
+    kernels = [math.prod(weight.shape) for weight in call.weights if len(weight.shape) > 1]
+    if not kernels or not call.inputs or isinstance(call.layer, keras.layers.Embedding):
+        return 0
+    if isinstance(call.layer, keras.layers.EinsumDense):
+        return 2 * int(_einsum_multiplications(call))
+    spread = isinstance(call.layer, keras.layers.Conv1DTranspose | keras.layers.Conv2DTranspose)
+    tensor = call.inputs[0] if spread or not call.outputs else call.outputs[0]
+    return 2 * sum(kernels) * _places(tensor, call.layer)
+
+
+def _places(tensor: Tensor, layer: Any) -> int:
+    """How many positions a tensor has, its channels left out."""
+    first = getattr(layer, "data_format", None) == "channels_first"
+    return math.prod(tensor.shape[1:] if first else tensor.shape[:-1])
+
+
+def _einsum_multiplications(call: Call) -> int:
+    """Over every index of the equation once; an ellipsis stands for the indices of the input that have no letter."""
+    left, kernel = call.layer.equation.split("->")[0].split(",")
+    sizes = dict(zip(kernel, call.layer.kernel.shape, strict=True))
+    shape = call.inputs[0].shape
+    places = left.replace("...", "")[(0 if left.startswith("...") else 1) :]
+    named = dict(zip(reversed(places), reversed(shape), strict=False))
+    open_sides = math.prod(shape[: len(shape) - len(places)])
+    return int(open_sides * math.prod({**named, **sizes}.values()))
