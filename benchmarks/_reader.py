@@ -26,7 +26,7 @@ class Reader:
         every: Seconds between two looks.
     """
 
-    def __init__(self, results: Path, every: float = 1.0) -> None:
+    def __init__(self, results: Path, every: float = 3.0) -> None:
         self.results = results
         self.every = every
         self.looks = 0

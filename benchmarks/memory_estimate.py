@@ -26,7 +26,21 @@ from typing import Any, NamedTuple
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "search"))
 
-from hpsearch import SGD, VGG16, Adam, ConvNet, Dense, MobileNetV2, Model, Recipe, Stage, Training
+from hpsearch import (
+    SGD,
+    VGG16,
+    Adam,
+    ConvNet,
+    Dense,
+    EfficientNetV2B0,
+    MobileNetV2,
+    Model,
+    Recipe,
+    ResNet50,
+    RMSprop,
+    Stage,
+    Training,
+)
 
 STEPS, EPOCHS, CLASSES = 3, 2, 10
 WITHIN = 1.5
@@ -79,6 +93,18 @@ CASES = {
     "dense_sgd": Case(dense(8192, 2048), 32, 64, SGD()),
     "dense_momentum": Case(dense(8192, 2048), 32, 64, SGD(momentum=0.9)),
     "dense_many": Case(dense(4096, 4096, 4096, 4096), 32, 64),
+    "dense_one_rmsprop": Case(dense(512), 96, 64, RMSprop(momentum=0.9)),
+    "conv_dense_rmsprop": Case(
+        Model(
+            body=ConvNet(stages=[Stage(filters=24), Stage(filters=(48, 96))], kernel_size=5, padding="valid"),
+            dense=[Dense(units=512)],
+        ),
+        96,
+        64,
+        RMSprop(momentum=0.9),
+    ),
+    "resnet50": Case(Model(body=ResNet50(weights=None, frozen=False), pooling="average"), 64, 64),
+    "efficientnet": Case(Model(body=EfficientNetV2B0(weights=None, frozen=False), pooling="average"), 96, 64),
     "mobilenet_96": Case(backbone(frozen=False), 96, 128),
     "mobilenet_160_small_batch": Case(backbone(frozen=False), 160, 32),
     "mobilenet_160": Case(backbone(frozen=False), 160, 128),

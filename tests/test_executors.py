@@ -4,6 +4,7 @@ import contextlib
 import fcntl
 import json
 import os
+import queue
 import signal
 import subprocess
 import sys
@@ -492,10 +493,20 @@ class Driver:
             text=True,
             start_new_session=True,
         )
+        self.lines = queue.SimpleQueue()
+        threading.Thread(target=self.listen, daemon=True).start()
         assert self.hears() == "begins"
 
+    def listen(self):
+        for line in self.process.stdout:
+            self.lines.put(line)
+        self.lines.put("")
+
     def hears(self):
-        line = self.process.stdout.readline()
+        try:
+            line = self.lines.get(timeout=PATIENCE)
+        except queue.Empty:
+            raise AssertionError("the coordinator says nothing") from None
         assert line, self.process.stderr.read()
         return json.loads(line)
 
@@ -529,7 +540,8 @@ def driver(obedient):
     for each in started:
         with contextlib.suppress(ProcessLookupError):
             os.killpg(each.process.pid, signal.SIGKILL)
-        each.process.communicate(timeout=PATIENCE)
+        each.process.wait(timeout=PATIENCE)
+        each.process.stderr.close()
 
 
 ALL_AT = (

@@ -300,7 +300,7 @@ class TestOperations:
                 return self.head(keras.ops.mean(self.conv(x), axis=(1, 2)))
 
         network = Own()
-        network.build((None, 32, 32, 3))
+        network(np.zeros((1, 32, 32, 3)))
         assert by_hand(network).flops == 2 * (9 * 3 * 4 * 30 * 30 + 4 * 10)
 
     def test_of_baselines_by_name(self):

@@ -1,5 +1,12 @@
 """A worker over its pipe: what it is told, what it answers, and when it ends."""
 
+import itertools
+import os
+import random
+import signal
+import time
+
+import numpy as np
 import pytest
 
 from hpsearch.errands import Inspect
@@ -15,13 +22,19 @@ from hpsearch.messages import (
     Failed,
     Go,
     Halt,
+    Leave,
+    Left,
     Measured,
+    NoRoom,
     Resolved,
     Setup,
     Suggest,
     Train,
     Trained,
 )
+from hpsearch.study.checkpoints import CHECKPOINT, PREVIOUS
+from hpsearch.study.trial import TrialFolder
+from hpsearch.training.checkpoint import read_checkpoints, saved_epochs
 
 SPACE = """
 space = Space(
@@ -59,18 +72,25 @@ def ready(nothing_from_outside, tmp_path_factory, write_space):
 def train(ready, tmp_path):
     """Train a trial, each message answered as the table says; returns what was heard but for signs of life."""
     worker, _ = ready
+    numbers = itertools.count()
 
-    def train(replies=None, answers=ANSWERS, **options):
-        worker.send(Train(1, tmp_path, **options))
-        return conversation(worker, replies, answers)
+    def train(replies=None, answers=ANSWERS, folder=None, **options):
+        folder = folder or tmp_path / str(next(numbers))
+        folder.mkdir(exist_ok=True)
+        return conversation(worker, folder, replies, answers, **options)
 
     return train
 
 
-def conversation(worker, replies=None, answers=ANSWERS):
-    """Answer a worker until it says how its trial ended; a reply may be a function of the message."""
+def conversation(worker, folder, replies=None, answers=ANSWERS, seed=1, **options):
+    """Have a trial trained, and do what a coordinator does, until the worker says how it ended.
+
+    What it is answered may be a function of what it said, and several messages at once.
+    """
     said = {Resolved: Go(), Measured: Go(), Continued: Go(), EpochDone: Go(), **(replies or {})}
+    record = TrialFolder(folder)
     heard = []
+    worker.send(Train(seed, folder, **options))
     while True:
         message = worker.receive()
         if isinstance(message, Beat):
@@ -78,11 +98,16 @@ def conversation(worker, replies=None, answers=ANSWERS):
         heard.append(message)
         if isinstance(message, Suggest):
             worker.send(Chosen(answers[message.parameter.name]))
-        elif type(message) in said:
-            reply = said[type(message)]
-            worker.send(reply(message) if callable(reply) else reply)
-        else:
+            continue
+        if type(message) not in said:
             return heard
+        if isinstance(message, EpochDone):
+            record.cut_history(message.epoch.epoch - 1)
+            record.append(message.epoch)
+        reply = said[type(message)]
+        reply = reply(message) if callable(reply) else reply
+        for each in reply if isinstance(reply, list) else [reply]:
+            worker.send(each)
 
 
 def kinds(heard):
@@ -138,11 +163,378 @@ def test_a_trial_that_is_halted_keeps_its_score(train):
 
 
 def test_a_trial_that_diverges_and_a_worker_that_lives_on(train, tmp_path):
-    heard = train(answers={**ANSWERS, "training.optimizer.learning_rate": 1e38})
+    heard = train(answers={**ANSWERS, "training.optimizer.learning_rate": 1e38}, folder=tmp_path)
     assert isinstance(heard[-1], Failed)
     assert heard[-1].kind == "not_finite"
     assert "Traceback" in (tmp_path / "log.txt").read_text()
     assert isinstance(train(epochs=1)[-1], Trained)
+
+
+def test_a_recipe_that_somebody_enqueued(train):
+    text = (
+        """Recipe(model=Model(body=ConvNet(stages=[Stage(filters=3)])), training=Training(epochs=1, batch_size=64))"""
+    )
+    heard = train(recipe=text)
+    assert kinds(heard) == ["Resolved", "Measured", "EpochDone", "Trained"]
+    assert heard[1].parameters == (9 + 1) * 3 + (4 * 4 * 3 + 1) * 10
+
+
+def test_a_network_that_is_too_large_for_any_machine_is_measured_before_it_is_built(train):
+    text = """Recipe(model=Model(body=ConvNet(stages=[Stage(filters=2)]), dense=[Dense(units=10**12)]),
+                     training=Training(epochs=1))"""
+    heard = train({Measured: Drop()}, recipe=text)
+    assert kinds(heard) == ["Resolved", "Measured", "Drop"]
+    assert heard[1].memory > 10**14
+    failed = train(recipe=text)[-1]
+    assert (type(failed), failed.kind) == (Failed, "out_of_memory")
+    assert isinstance(train(epochs=1, baseline="by_hand")[-1], Trained)
+
+
+RESUMED = '''
+import keras
+import keras_tuner
+
+
+def layers(units):
+    return [
+        keras.Input((8, 8, 1)), keras.layers.Flatten(), keras.layers.Dropout(0.2), keras.layers.Dense(units),
+        keras.layers.Dense(10, activation="softmax"),
+    ]
+
+
+def leaps(hp):
+    model = keras.Sequential(layers(hp.Int("units", 4, 8)))
+    model.compile("adam", "sparse_categorical_crossentropy", metrics=["accuracy"], steps_per_execution=3)
+    return model
+
+
+class Own(keras_tuner.HyperModel):
+    """Brings its own early stopping, which it takes as ever."""
+
+    def build(self, hp):
+        model = keras.Sequential(layers(hp.Int("units", 4, 8)))
+        model.compile("adam", "sparse_categorical_crossentropy", metrics=["accuracy"])
+        return model
+
+    def fit(self, hp, model, x, y, batch_size, epochs, callbacks, validation_data, verbose):
+        callbacks = [*callbacks, keras.callbacks.EarlyStopping("val_loss", min_delta=0.05, patience=2)]
+        history = model.fit(
+            x, y, batch_size=batch_size, epochs=epochs, callbacks=callbacks, validation_data=validation_data, verbose=0
+        )
+        assert history.history["val_accuracy"]
+        return history
+
+
+class Twice(Own):
+    def fit(self, hp, model, *args, callbacks, epochs, **options):
+        model.fit(*args, callbacks=callbacks, epochs=2, **options)
+        return model.fit(*args, callbacks=callbacks, epochs=2, **options)
+
+
+def training(**options):
+    return Training(**{"epochs": 7, "batch_size": 8, "optimizer": Adam(learning_rate=0.02), **options})
+
+
+rich = Recipe(
+    model=Model(
+        body=ConvNet(stages=[Stage(filters=[4, 4])], batchnorm="after_activation", dropout=0.3), dropout=0.2
+    ),
+    training=training(
+        schedule=Plateau(patience=1, factor=0.5),
+        early_stopping=2,
+        augment=Augment(flip="horizontal", rotation=0.05, translation=0.1, zoom=0.1, contrast=0.1, brightness=0.1),
+    ),
+)
+leaping = Recipe(model=HyperModel(leaps, values={"units": 8}), training=training())
+own = Recipe(model=HyperModel(Own(), values={"units": 8}), training=training(epochs=12))
+twice = Recipe(model=HyperModel(Twice(), values={"units": 8}), training=training())
+space = Space(data="digits", search=rich)
+'''
+
+
+@pytest.fixture(scope="module")
+def deterministic(nothing_from_outside, tmp_path_factory, write_space):
+    """How a worker is started for which the same seed gives the same bits."""
+    space = write_space(tmp_path_factory.mktemp("resumed") / "mine.py", RESUMED)
+    return Setup(space, space.parent, subset=200, deterministic=True)
+
+
+@pytest.fixture(scope="module")
+def exact(deterministic):
+    worker, _ = prepared_worker(deterministic)
+    yield worker
+    worker.close()
+
+
+def ending(folder, heard):
+    """All that training came to, to the last bit: outcome, history, every array of the last checkpoint."""
+    (checkpoint, *_) = read_checkpoints(folder, next(m.hash for m in heard if isinstance(m, Resolved)))
+    history = [(epoch, dict(metrics)) for epoch, _, metrics in checkpoint.header["history"]]
+    callbacks = [each["attributes"] for each in checkpoint.header["callbacks"]]
+    arrays = {name: (array.dtype.name, array.tobytes()) for name, array in checkpoint.arrays.items()}
+    recorded = [epoch.epoch for epoch in TrialFolder(folder).history()]
+    return heard[-1], history, callbacks, arrays, recorded
+
+
+@pytest.fixture(scope="module")
+def uninterrupted(exact, tmp_path_factory):
+    """How a recipe ends that nothing disturbs; trained once."""
+    known = {}
+
+    def ends(recipe):
+        if recipe not in known:
+            folder = tmp_path_factory.mktemp(recipe)
+            heard = conversation(exact, folder, recipe=recipe)
+            assert isinstance(heard[-1], Trained)
+            known[recipe] = ending(folder, heard)
+        return known[recipe]
+
+    return ends
+
+
+@pytest.mark.parametrize("recipe", ["rich", "leaping", "own"])
+class TestLeaving:
+    """Training that stops as asked and goes on ends with the bits of training that did not."""
+
+    def ends_alike(self, exact, uninterrupted, folder, recipe, replies):
+        legs = []
+        for leg in itertools.count():
+            heard = conversation(exact, folder, replies(leg), recipe=recipe)
+            legs.append(heard)
+            if not isinstance(heard[-1], Left):
+                break
+            assert heard[-1].epochs == saved_epochs(folder)
+            assert leg < 30
+        assert ending(folder, heard) == uninterrupted(recipe)
+        return legs
+
+    def test_between_epochs(self, exact, uninterrupted, tmp_path, recipe):
+        legs = self.ends_alike(exact, uninterrupted, tmp_path, recipe, lambda _: {EpochDone: Leave()})
+        epochs = len(uninterrupted(recipe)[1])
+        assert [heard[-1].epochs for heard in legs[:-1]] == list(range(1, epochs + 1))
+        assert kinds(legs[-1])[-3:] == ["Measured", "Continued", "Trained"]  # early stopping had decided
+        assert legs[-1][-2].epochs == epochs
+
+    def test_within_an_epoch(self, exact, uninterrupted, tmp_path, recipe):
+        steps = []
+
+        def replies(leg):
+            if (tmp_path / CHECKPOINT).exists():
+                (checkpoint, *_) = read_checkpoints(tmp_path, legs_hash[0])
+                steps.append(checkpoint.header["step"])
+            once = iter([[Go(), Leave()]])
+            return {Resolved: lambda m: legs_hash.append(m.hash) or Go(), EpochDone: lambda _: next(once, Go())}
+
+        legs_hash = []
+        self.ends_alike(exact, uninterrupted, tmp_path, recipe, replies)
+        assert any(steps) is (recipe == "rich")  # the others go on from the end of an epoch
+
+    def test_with_an_answer_still_to_come(self, exact, uninterrupted, tmp_path, recipe):
+        legs = self.ends_alike(exact, uninterrupted, tmp_path, recipe, lambda _: {EpochDone: [Leave(), Go()]})
+        assert len(legs) == len(uninterrupted(recipe)[1]) + 1
+
+    def test_by_sigterm(self, exact, uninterrupted, tmp_path, recipe):
+        def terminated(_):
+            os.kill(exact.pid, signal.SIGTERM)
+            return []
+
+        self.ends_alike(
+            exact, uninterrupted, tmp_path, recipe, lambda leg: {EpochDone: terminated if leg < 2 else Go()}
+        )
+
+
+def test_a_trial_that_is_told_to_leave_before_it_trains(exact, tmp_path):
+    for kind in (Resolved, Measured):
+        for reply in (Leave(), [Leave(), Go()]):
+            heard = conversation(exact, tmp_path, {kind: reply}, recipe="rich")
+            assert heard[-1] == Left(None)
+    assert conversation(exact, tmp_path, {EpochDone: Leave()}, recipe="rich")[-1] == Left(1)
+    for kind in (Resolved, Measured, Continued):
+        assert conversation(exact, tmp_path, {kind: Leave()}, recipe="rich")[-1] == Left(1)
+
+
+def test_a_leave_that_comes_too_late_is_passed_over(exact, tmp_path):
+    heard = conversation(exact, tmp_path, recipe="rich", epochs=1)
+    assert isinstance(heard[-1], Trained)
+    exact.send(Leave())
+    assert conversation(exact, tmp_path, recipe="rich", epochs=1)[-1] == heard[-1]
+
+
+@pytest.mark.parametrize("recipe", ["rich", "own"])
+def test_a_trial_that_is_killed_at_any_moment_ends_with_the_same_bits(recipe, deterministic, uninterrupted, tmp_path):
+    generator = random.Random(4)
+    expected = uninterrupted(recipe)
+    last = len(expected[1])
+
+    def killed(worker, after):
+        """Go on until some epochs are done, and be killed within the next one, or wherever it is by then."""
+
+        def reply(message):
+            worker.send(Go())
+            if message.epoch.epoch == after:
+                time.sleep(generator.uniform(0, 0.2))  # any moment will do
+                os.kill(worker.pid, signal.SIGKILL)
+            return []
+
+        return {EpochDone: reply}
+
+    epochs = 0
+    while (after := epochs + generator.randint(1, 2)) < last:
+        worker, _ = prepared_worker(deterministic)
+        with pytest.raises(WorkerDied, match="signal 9"):
+            conversation(worker, tmp_path, killed(worker, after), recipe=recipe)
+        worker.close()
+        epochs = saved_epochs(tmp_path)
+        assert epochs >= after
+    worker, _ = prepared_worker(deterministic)
+    heard = conversation(worker, tmp_path, recipe=recipe)
+    worker.close()
+    assert epochs > 0
+    assert ending(tmp_path, heard) == expected
+
+
+def test_a_damaged_checkpoint_costs_an_epoch_and_two_cost_them_all(exact, uninterrupted, tmp_path):
+    replies = {EpochDone: lambda message: Leave() if message.epoch.epoch == 3 else Go()}
+    assert conversation(exact, tmp_path, replies, recipe="rich")[-1] == Left(3)
+    os.truncate(tmp_path / CHECKPOINT, 1000)
+    heard = conversation(exact, tmp_path, {EpochDone: Leave()}, recipe="rich")
+    assert [m.epochs for m in heard if isinstance(m, Continued)] == [2]
+    assert heard[-1] == Left(3)
+    for name in (CHECKPOINT, PREVIOUS):
+        os.truncate(tmp_path / name, 1000)
+    heard = conversation(exact, tmp_path, recipe="rich")
+    assert "Continued" not in kinds(heard)
+    assert ending(tmp_path, heard) == uninterrupted("rich")
+    assert "cannot be used" in (tmp_path / "log.txt").read_text()
+
+
+def test_an_epoch_that_the_record_lacks_is_told_again(exact, tmp_path):
+    first = conversation(exact, tmp_path, {EpochDone: lambda m: Leave() if m.epoch.epoch == 2 else Go()}, recipe="rich")
+    TrialFolder(tmp_path).cut_history(1)  # as if all had been killed between the checkpoint and the line
+    second = conversation(exact, tmp_path, {EpochDone: Leave()}, recipe="rich")
+    assert [m for m in second if isinstance(m, Continued | EpochDone)] == [Continued(1), first[-2]]
+    assert second[-1] == Left(2)
+
+
+def test_checkpoints_are_written_as_often_as_wanted_and_always_at_the_end(exact, tmp_path):
+    for every, written in ((0.0, [True] * 3), (1e6, [False, False, True])):
+        folder = tmp_path / str(every)
+        folder.mkdir()
+        heard = conversation(exact, folder, recipe="leaping", epochs=3, checkpoint_every=every)
+        assert [m.checkpoint for m in heard if isinstance(m, EpochDone)] == written
+    for name, reply in (("halted", Halt()), ("left", Leave())):
+        (tmp_path / name).mkdir()
+        options = {"recipe": "leaping", "checkpoint_every": 1e6}
+        conversation(exact, tmp_path / name, {EpochDone: reply}, **options)
+        assert saved_epochs(tmp_path / name) == 1
+
+
+@pytest.mark.parametrize("recipe", ["rich", "own"])
+def test_nothing_is_lost_by_leaving_where_checkpoints_are_rare(exact, uninterrupted, tmp_path, recipe):
+    third = iter([Go(), Go(), [Go(), Leave()]])
+    options = {"recipe": recipe, "checkpoint_every": 1e6}
+    heard = conversation(exact, tmp_path, {EpochDone: lambda _: next(third, Go())}, **options)
+    assert heard[-1].epochs >= 3
+    heard = conversation(exact, tmp_path, **options)
+    assert next(m for m in heard if isinstance(m, Continued)).epochs >= 3
+    assert ending(tmp_path, heard) == uninterrupted(recipe)
+
+
+def test_a_trial_goes_on_from_its_parent(exact, tmp_path):
+    whole, parent, child = (tmp_path / name for name in ("whole", "parent", "child"))
+    for folder in (whole, parent, child):
+        folder.mkdir()
+    expected = conversation(exact, whole, recipe="leaping", epochs=5)
+    conversation(exact, parent, recipe="leaping", epochs=2)
+    heard = conversation(exact, child, {EpochDone: Leave()}, recipe="leaping", epochs=5, parent=parent)
+    assert Continued(2) in heard
+    assert heard[-1] == Left(3)
+    heard = conversation(exact, child, recipe="leaping", epochs=5, parent=parent)
+    assert Continued(0) not in heard
+    assert heard[-1] == expected[-1]
+    assert saved_epochs(parent) == 2
+    with np.load(whole / CHECKPOINT) as one, np.load(child / CHECKPOINT) as other:
+        assert all((one[name] == other[name]).all() for name in one.files if name != "header")
+
+
+def test_a_fit_of_several_trainings_begins_anew(exact, tmp_path):
+    heard = conversation(
+        exact, tmp_path, {EpochDone: lambda m: Leave() if m.epoch.epoch == 1 else Go()}, recipe="twice"
+    )
+    assert heard[-1] == Left(1)
+    replies = iter([Go(), Leave()])  # the end of the first training, and an epoch of the second
+    heard = conversation(exact, tmp_path, {EpochDone: lambda _: next(replies)}, recipe="twice")
+    assert [m.epoch.epoch for m in heard if isinstance(m, EpochDone)] == [2, 1]
+    assert heard[-1] == Left(None)
+    assert not (tmp_path / CHECKPOINT).exists()
+
+
+class TestAFullDisk:
+    def filled(self, worker, folder):
+        """From now on the worker's checkpoints go where there is no room."""
+        (folder / f".{CHECKPOINT}.{worker.pid}.tmp").symlink_to("/dev/full")
+
+    def test_is_waited_for(self, exact, uninterrupted, tmp_path):
+        full = []
+
+        def ended(message):
+            if message.epoch.epoch == 2:
+                self.filled(exact, tmp_path)
+            return Go()
+
+        def told(message):
+            full.append(message)
+            if len(full) == 1:
+                self.filled(exact, tmp_path)  # still no room
+            return Go()
+
+        heard = conversation(exact, tmp_path, {EpochDone: ended, NoRoom: told}, recipe="rich")
+        assert [message.path for message in full] == [tmp_path / CHECKPOINT] * 2
+        assert full[0].wanted > 1000
+        assert ending(tmp_path, heard) == uninterrupted("rich")
+
+    def test_is_left_in_good_order(self, exact, uninterrupted, tmp_path):
+        def ended(message):
+            if message.epoch.epoch == 2:
+                self.filled(exact, tmp_path)
+            return Go()
+
+        heard = conversation(exact, tmp_path, {EpochDone: ended, NoRoom: Leave()}, recipe="rich")
+        assert heard[-1] == Left(2)
+        assert ending(tmp_path, conversation(exact, tmp_path, recipe="rich")) == uninterrupted("rich")
+
+    def test_costs_the_log_and_nothing_else(self, train, tmp_path):
+        (tmp_path / "log.txt").symlink_to("/dev/full")
+        failing = {**ANSWERS, "training.optimizer.learning_rate": 1e38}
+        assert train(folder=tmp_path, answers=failing)[-1].kind == "not_finite"
+        assert isinstance(train(epochs=1)[-1], Trained)
+
+
+@pytest.mark.usefixtures("nothing_from_outside")
+class TestDevices:
+    def test_a_gpu_that_keras_does_not_see_is_refused(self, deterministic, monkeypatch):
+        worker = LocalWorker([("HPSEARCH_EXPECTS_GPU", "1"), ("CUDA_VISIBLE_DEVICES", "3")])
+        worker.send(deterministic)
+        refused = worker.receive()
+        worker.close()
+        assert refused.exit_code == 2
+        assert refused.sentence.startswith("GPU 3 of this machine is to train, but TensorFlow sees no GPU.")
+        assert "pip install 'hpsearch[gpu]'" in refused.sentence
+        assert "--devices cpu" in refused.sentence
+
+
+class TestSignsOfLife:
+    def test_come_while_it_trains_and_not_too_often(self, exact, tmp_path):
+        exact.send(Train(1, tmp_path, recipe="rich"))
+        beats, began = [], time.monotonic()
+        while not isinstance(message := exact.receive(), Trained):
+            if isinstance(message, Beat):
+                beats.append(message)
+            else:
+                exact.send(Go())
+        assert beats[0] == Beat(1, 0, 25)
+        assert all(1 <= beat.epoch <= 7 and 0 <= beat.step <= 25 for beat in beats)
+        assert len(beats) <= time.monotonic() - began + 1
 
 
 @pytest.mark.usefixtures("nothing_from_outside")
@@ -176,6 +568,13 @@ class TestEnds:
             worker.receive()
         with pytest.raises(WorkerDied):
             worker.send("anything")
+        worker.close()
+
+    def test_a_worker_that_waits_ends_with_sigterm(self, deterministic):
+        worker, _ = prepared_worker(deterministic)
+        os.kill(worker.pid, signal.SIGTERM)
+        with pytest.raises(WorkerDied, match="exit code 143"):
+            worker.receive()
         worker.close()
 
     def test_a_user_who_exits_in_the_middle(self, tmp_path, write_space):

@@ -127,6 +127,7 @@ def run_search(request: Request, show: Show) -> StudyFolder:
                 strategy=info.strategy,
                 pruner=info.pruner,
             )
+            _check_holds_all(folder, strategy.last_number)
             # The copy in the record is what is searched, whatever becomes of the file while the search runs.
             executor.setup = replace(request.setup, space_file=folder.space_file)
             options = Options(info.seed, request.hang_timeout, request.checkpoint_every, request.keep)
@@ -294,6 +295,17 @@ def _open_record(folder: StudyFolder, request: Request, ready: Ready) -> StudyIn
     )
     folder.create(info, request.space_file.read_text(encoding="utf-8"))
     return info
+
+
+def _check_holds_all(folder: StudyFolder, last_number: int) -> None:
+    """Refuse a database that is older than the record: its next trials would take the numbers of others."""
+    last = max((trial.number for trial in folder.trials()), default=-1)
+    if last > last_number:
+        raise StudyError(
+            f"Study {folder.name} has trials up to number {last}, but {folder.database} holds {last_number + 1}: "
+            "it was emptied or is an old copy. Put the right one back, or give this run a name of its own with "
+            f"--study {folder.name}-2."
+        )
 
 
 def _check_same(folder: StudyFolder, request: Request, ready: Ready) -> None:

@@ -215,8 +215,9 @@ class Conversation:
 
     def _on_epoch(self, epoch: Epoch) -> Go | Halt | Leave:
         trial = self.trial
-        if trial.epochs != epoch.epoch - 1:
+        if trial.epochs != epoch.epoch - 1:  # it began again although it had got further: no checkpoint was whole
             self._rewind(epoch.epoch - 1)
+            self._show()
         self._kept(lambda: self._folder.append(epoch))
         trial.epochs = epoch.epoch
         self.progressed = True

@@ -199,7 +199,8 @@ class Registrar:
             agenda.doubles += trial.failure == "duplicate"
             agenda.weightless += trial.failure == "bad_data"
             if trial.baseline or trial.enqueued:
-                self.watcher.note(f"Skipped, {trial.baseline or 'enqueued'}: {trial.message}")
+                what = f"baseline {trial.baseline}" if trial.baseline else "what was enqueued"
+                self.watcher.note(f"Skipped again, {what}: {trial.message}")
             return
         self.write(trial)
         self.tell(trial)
@@ -249,6 +250,9 @@ class Registrar:
             if trial is not None and trial.state != "RUNNING":
                 self.tell(trial)
                 continue
+            if trial is not None:
+                # Only its history says how far a trial got that was killed.
+                trial.epochs = len(self.folder.trial(trial.number).history())
             task = self.agenda.recovered(left.asked, left.label, trial)
             if task is None:
                 self._forget(left.asked.number)

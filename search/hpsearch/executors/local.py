@@ -301,8 +301,13 @@ def _children(pid: int) -> list[psutil.Process]:
 
 
 def _end(pid: int) -> None:
-    with contextlib.suppress(ProcessLookupError, PermissionError):
-        os.kill(pid, signal.SIGKILL)
+    """Kill a process that nobody reports on any more, and wait until it has let go of its device."""
+    limit = time.monotonic() + _PATIENCE
+    with contextlib.suppress(psutil.Error):
+        process = psutil.Process(pid)
+        process.kill()
+        while process.status() != psutil.STATUS_ZOMBIE and time.monotonic() < limit:
+            time.sleep(0.01)
 
 
 @atexit.register

@@ -14,11 +14,10 @@ from optuna.trial import FrozenTrial, TrialState
 from hpsearch.addresses import Parameter
 from hpsearch.domains import Scalar
 from hpsearch.errors import InputError
-from hpsearch.strategies.base import Asked
 from hpsearch.strategies.distributions import count, internal_value, position, value_at
 from hpsearch.strategies.optuna import Record
 from hpsearch.strategies.recorded import Recorded
-from hpsearch.strategies.tree import Tree
+from hpsearch.strategies.tree import Step, Tree
 
 __all__ = ["Grid", "continuous_refused"]
 
@@ -57,7 +56,7 @@ class Grid(Recorded):
         for path in paths.values():
             self._tree.grow(path)
         for trial in trials:
-            self._tree.enter(trial.number, [(name, at) for name, at in trial.user_attrs.get(_PLAN, ())])
+            self._tree.enter(trial.number, _plan(trial))
             self._walk(trial.number, paths[trial.number])
         for trial in trials:
             if trial.state != TrialState.RUNNING:
@@ -67,13 +66,12 @@ class Grid(Recorded):
         for step in path:
             self._tree.take(number, *step)
 
-    def ask(self, *, at_random: bool = False) -> Asked | None:
+    def _proposal(self, *, at_random: bool) -> dict[str, Any] | None:
         plan = self._tree.free()
-        if plan is None:
-            return None
-        asked = self._opened({_PLAN: [list(step) for step in plan]})
-        self._tree.enter(asked.number, plan)
-        return asked
+        return None if plan is None else {_PLAN: [list(step) for step in plan]}
+
+    def _begin(self, trial: FrozenTrial) -> None:
+        self._tree.enter(trial.number, _plan(trial))
 
     def adopt(self, choices: Sequence[tuple[Parameter, Scalar]], label: str) -> int:
         path = []
@@ -111,6 +109,10 @@ class Grid(Recorded):
     def forget(self, number: int) -> None:
         super().forget(number)
         self._tree.leave(number)
+
+
+def _plan(trial: FrozenTrial) -> list[Step]:
+    return [(name, at) for name, at in trial.user_attrs.get(_PLAN, ())]
 
 
 def _path(trial: FrozenTrial) -> list[tuple[str, int, int]]:

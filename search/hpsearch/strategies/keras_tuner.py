@@ -10,7 +10,6 @@ from optuna.pruners import BasePruner
 from optuna.samplers import BaseSampler, RandomSampler
 from optuna.trial import FrozenTrial, TrialState
 
-from hpsearch.strategies.base import Asked
 from hpsearch.strategies.optuna import Record, is_infeasible
 from hpsearch.strategies.oracle_process import Oracle
 from hpsearch.strategies.oracle_questions import Bracket, Past, Question
@@ -48,9 +47,9 @@ class KerasTuner(Recorded):
         self._oracle.start()
         record.study.sampler = _Proposed(seed)
 
-    def ask(self, *, at_random: bool = False) -> Asked | None:
+    def _proposal(self, *, at_random: bool) -> dict[str, Any] | None:
         if at_random and self._kind != "hyperband":
-            return self._opened({_PROPOSAL: {}})
+            return {_PROPOSAL: {}}
         trials = self.record.trials()
         space = TunerSpace(_met(trials))
         number = len(trials)
@@ -75,7 +74,7 @@ class KerasTuner(Recorded):
             attributes[PARENT] = proposal.parent
         if (place := proposal.bracket) is not None:
             attributes[_BRACKET] = [place.index, place.round, place.wanted]
-        return self._opened(attributes)
+        return attributes
 
     def may_continue(self, number: int) -> bool:
         if self._kind != "hyperband" or number in self._over or number > self.last_number:

@@ -83,7 +83,18 @@ class Record:
         """All trials by number; not to be changed."""
         return self.study.get_trials(deepcopy=False)
 
-    def open(self, attributes: Mapping[str, Any], choices: Sequence[tuple[Parameter, Scalar]] = ()) -> int:
+    def recovered(self, without: str) -> FrozenTrial | None:
+        """The trial that a failed call of `open` has written all the same; it is open now.
+
+        Args:
+            without: An attribute that it must not have.
+        """
+        found = next((trial for trial in self._untold() if without not in trial.user_attrs), None)
+        if found is not None:
+            self._take(found)
+        return found
+
+    def open(self, attributes: Mapping[str, Any], choices: Sequence[tuple[Parameter, Scalar]] = ()) -> FrozenTrial:
         """Open a trial; it is written with all that is given, or not at all.
 
         Args:
@@ -91,13 +102,13 @@ class Record:
             choices: Choices made already, in order.
 
         Returns:
-            Its number.
+            The trial.
         """
         params, distributions = {}, {}
         for parameter, value in choices:
             name, distribution = self.named(parameter)
             params[name], distributions[name] = internal_value(parameter.domain, value), distribution
-        found = self._written(attributes, params) if self._unsure else None
+        found = self._written(attributes, params)
         if found is None:
             self._unsure = True
             self.study.add_trial(
@@ -108,17 +119,22 @@ class Record:
             found = self._written(attributes, params)
             assert found is not None  # this process is the only writer
         self._take(found)
-        self.last_number, self._unsure = found.number, False
-        return found.number
+        return found
+
+    def _untold(self) -> list[FrozenTrial]:
+        """Trials in the storage of which nobody was told."""
+        new = self.trials()[self.last_number + 1 :] if self._unsure else []
+        return [trial for trial in new if trial.state == TrialState.RUNNING]
 
     def _written(self, attributes: Mapping[str, Any], params: Mapping[str, Any]) -> FrozenTrial | None:
-        """A trial that is in the storage and that nobody was told of."""
-        new = (trial for trial in self.trials()[self.last_number + 1 :] if trial.state == TrialState.RUNNING)
-        return next((t for t in new if t.user_attrs == attributes and t.params == params), None)
+        return next((t for t in self._untold() if t.user_attrs == attributes and t.params == params), None)
 
     def _take(self, trial: FrozenTrial) -> None:
+        """Open a trial that is in the storage."""
         self._open[trial.number] = optuna.Trial(self.study, trial._trial_id)  # noqa: SLF001  # Optuna has no other way
         self._reported[trial.number] = set(trial.intermediate_values)
+        if trial.number > self.last_number:
+            self.last_number, self._unsure = trial.number, False
 
     def named(self, parameter: Parameter) -> tuple[str, BaseDistribution]:
         """The name of a choice in the record, and what may be drawn for it.

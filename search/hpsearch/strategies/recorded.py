@@ -36,12 +36,25 @@ class Recorded(ABC):
         self.record = record
         self.pruner = pruner
 
-    @abstractmethod
     def ask(self, *, at_random: bool = False) -> Asked | None:
-        """Open a trial."""
+        trial = self.record.recovered(without=LABEL)
+        if trial is None:
+            attributes = self._proposal(at_random=at_random)
+            if attributes is None:
+                return None
+            trial = self.record.open(attributes)
+        self._begin(trial)
+        return _asked(trial)
+
+    @abstractmethod
+    def _proposal(self, *, at_random: bool) -> dict[str, Any] | None:
+        """What is to be remembered of the next trial, as JSON knows it; None where there is none. Nothing changes."""
+
+    def _begin(self, trial: FrozenTrial) -> None:  # noqa: B027  # most need nothing
+        """A trial that was proposed is open."""
 
     def adopt(self, choices: Sequence[tuple[Parameter, Scalar]], label: str) -> int:
-        return self.record.open({LABEL: label}, choices)
+        return self.record.open({LABEL: label}, choices).number
 
     def suggest(self, number: int, parameter: Parameter) -> Scalar:
         return self.record.suggest(number, parameter)
@@ -85,11 +98,6 @@ class Recorded(ABC):
     @property
     def last_number(self) -> int:
         return self.record.last_number
-
-    def _opened(self, attributes: dict[str, Any]) -> Asked:
-        """Open a trial that remembers these."""
-        number = self.record.open(attributes)
-        return Asked(number, attributes.get(EPOCHS), attributes.get(PARENT))
 
 
 def _asked(trial: FrozenTrial) -> Asked:

@@ -13,7 +13,6 @@ from optuna.pruners import BasePruner
 from optuna.samplers import BaseSampler, CmaEsSampler, GPSampler, RandomSampler, TPESampler
 from optuna.trial import FrozenTrial, TrialState
 
-from hpsearch.strategies.base import Asked
 from hpsearch.strategies.optuna import Record, is_infeasible
 from hpsearch.strategies.recorded import RANDOM, Recorded
 from hpsearch.strategies.seeds import seed_for
@@ -88,8 +87,8 @@ class Sampled(Recorded):
         seen = _Judged(record.study) if name in _KNOW_ONLY_COMPLETE else None
         record.study.sampler = _Seeded(SAMPLERS[name], seed, seen)
 
-    def ask(self, *, at_random: bool = False) -> Asked | None:
-        return self._opened({RANDOM: True} if at_random else {})
+    def _proposal(self, *, at_random: bool) -> dict[str, Any] | None:
+        return {RANDOM: True} if at_random else {}
 
 
 class _Seeded(BaseSampler):

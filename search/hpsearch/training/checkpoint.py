@@ -150,7 +150,7 @@ def _write(file: Any, checkpoint: Checkpoint) -> None:
 
 def _read(path: Path) -> Checkpoint | None:
     try:
-        with np.load(path, allow_pickle=False) as archive:
+        with open(path, "rb") as file, np.load(file, allow_pickle=False) as archive:
             header = json.loads(archive[_HEADER].tobytes())
             if header["format"] != FORMAT:
                 return None

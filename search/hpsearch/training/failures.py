@@ -28,6 +28,7 @@ _OUT_OF_MEMORY = (
     "not enough memory",
     "failed to allocate memory",
     "failed to allocate request for",
+    "dst tensor is not initialized",  # TensorFlow, copying to a GPU without room
     "unable to allocate",
     "bad_alloc",
     "cudnn_status_alloc_failed",

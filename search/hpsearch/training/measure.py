@@ -121,7 +121,7 @@ def _slots(make: Callable[[], Any]) -> int:
 
 def _flops(call: Call) -> int:
     """A kernel is applied at every place of the output, or of the input where what stands there is spread."""
-    kernels = [math.prod(weight.shape) for weight in call.weights if len(weight.shape) > 1]
+    kernels: list[int] = [math.prod(weight.shape) for weight in call.weights if len(weight.shape) > 1]
     if not kernels or not call.inputs or isinstance(call.layer, keras.layers.Embedding):
         return 0
     if isinstance(call.layer, keras.layers.EinsumDense):

@@ -12,7 +12,8 @@ from hpsearch.training.network import Call, Tensor
 __all__ = ["training_memory"]
 
 PER_NETWORK = 5_000_000
-"""Bytes that making a network ready takes, whatever its size; measured on TensorFlow, like the two below."""
+"""Bytes that making a network ready takes, whatever its size. This and the four below were measured with TensorFlow on a CPU; see
+``benchmarks/memory_estimate.py``."""
 
 PER_CALL = 400_000
 """Bytes that the graph takes for a call of a layer."""
@@ -22,6 +23,9 @@ PER_LEARNING_CALL = 1_600_000
 
 BACKEND_COPIES = 2
 """How often the trained weights are there once more while the backend reads, multiplies and updates them."""
+
+LARGEST_COPIES = 3
+"""How often the largest trained kernel is there besides, while its gradient and its update are worked out."""
 
 _VIEWS = ("Flatten", "Identity", "InputLayer", "Reshape")
 """Layers that give what they are given, in the same memory."""
@@ -60,7 +64,9 @@ def training_memory(weights: Sequence[Any], done: Sequence[Call], *, batch: int,
     activations, learning = _activations(done)
     step = gradients + batch * activations
     graph = PER_NETWORK + PER_CALL * len(done) + PER_LEARNING_CALL * learning
-    return graph + lasting + held + BACKEND_COPIES * gradients + max(step, lasting + held)
+    largest = max((_bytes([weight]) for weight in trained), default=0)
+    copies = BACKEND_COPIES * gradients + LARGEST_COPIES * largest
+    return graph + lasting + held + copies + max(step, lasting + held)
 
 
 def _bytes(weights: Sequence[Any]) -> int:
