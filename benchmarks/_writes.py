@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+import re
 import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
@@ -60,6 +61,8 @@ class Writes:
     twice: int = 0
     differing: int = 0
     orphans: int = 0
+    refused: int = 0
+    """How many studies could not be begun because the disk was full at that moment, and said so."""
     tried: dict[str, int] = field(default_factory=dict)
     """How many faults of each kind happened."""
 
@@ -116,7 +119,7 @@ class Writes:
             wrong.append("the write did not come")
         wrong += watch.lost + watch.twice + watch.damaged
         if not wrong:
-            wrong = watch.finished(self.job.trials) + [f"a rest: {path.name}" for path in job.folder.rglob(".*.tmp")]
+            wrong = watch.finished(self.job.trials)
             other = differing(self.expected, watch.look())
             self.differing += len(other)
             wrong += other
@@ -132,13 +135,17 @@ class Writes:
     def _disturbed_run(self, job: Job, point: Point, plan: dict[str, str], watch: Watch) -> list[str]:
         """The run that is disturbed and, where that ends it, the one after it; what went wrong."""
         code, errors, wrong = self._one_run(Run(job, plan, INJECTED), watch)
-        # A worker that is killed, or a disk that is full for a moment, does not end a run.
+        # A worker that is killed, or a disk that is full for a moment, does not end a run; but one that is full while
+        # the study is being begun may keep it from beginning.
         if point.role == "coordinator" and point.mode != "full":
             if code != -9:
                 return [*wrong, f"it should have been killed: exit code {code}, {errors}"]
-            code, errors, more = self._one_run(Run(job), watch)
-            wrong += more
-        return wrong if code == 0 else [*wrong, f"exit code {code}: {errors}"]
+        elif code != 0 and not watch.look() and re.fullmatch(r"Error: .*(No space left|disk is full).*", errors):
+            self.refused += 1
+        else:
+            return wrong if code == 0 else [*wrong, f"exit code {code}: {errors}"]
+        code, errors, more = self._one_run(Run(job), watch)
+        return wrong + more if code == 0 else [*wrong, *more, f"the same command ended with exit code {code}: {errors}"]
 
     def _one_run(self, run: Run, watch: Watch) -> tuple[int | None, str, list[str]]:
         try:

@@ -2,6 +2,7 @@
 
 Claims: over convolutional, dense and MobileNetV2 networks of different width, image size, batch and optimizer, the
 estimate that ``at_most(memory=...)`` goes by lies within a factor of 1.5 of the measured peak on TensorFlow on a CPU.
+The constants of the estimate were fitted to most of these networks; on others it may lie further off.
 
 Each network is trained in a process of its own, two epochs of three steps on random images. Measured is how much the
 peak of the process's resident memory (Linux: VmHWM) grows over what it held before the network was built, after a small

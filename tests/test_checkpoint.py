@@ -297,7 +297,7 @@ def test_the_order_of_an_epoch_is_the_same_whenever_training_begins(at_once):
     assert [len(batch) for batch in whole] == [12, 12, 12, 12, 2] * 3
     epochs = [whole[:5], whole[5:10], whole[10:]]
     for epoch in epochs:
-        assert sorted(sum(epoch, [])) == list(range(50))
+        assert sorted(each for batch in epoch for each in batch) == list(range(50))
     assert epochs[0] != epochs[1] != epochs[2]
     assert batches_seen(feed(), 1, 0, 3, at_once) == whole[5:]
     assert batches_seen(feed(), 0, 0, 1, at_once) == whole[:5]

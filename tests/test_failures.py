@@ -12,12 +12,12 @@ from hpsearch.training.failures import failure_kind, failure_sentence
 
 RECORDED_OUT_OF_MEMORY = {
     # TensorFlow
-    "ResourceExhaustedError": "{{function_node __wrapped__Conv2D}} OOM when allocating tensor with shape[256,112,112,64] "
+    "ResourceExhaustedError": "{{function_node __wrapped__Conv2D}} OOM when allocating tensor with shape[256,112,112,64] "  # noqa: E501  # as recorded
     "and type float on /job:localhost/replica:0/task:0/device:GPU:0 by allocator GPU_0_bfc [Op:Conv2D]",
     "InternalError": "failed to allocate 2.00G (2147483648 bytes) from device: CUDA_ERROR_OUT_OF_MEMORY: out of memory",
     "InternalError ": "Dst tensor is not initialized.",
     "UnknownError": "Failed to get convolution algorithm. Could not create cudnn handle: CUDNN_STATUS_ALLOC_FAILED",
-    "InternalError  ": "Attempting to perform BLAS operation: failed to create cublas handle: CUBLAS_STATUS_ALLOC_FAILED",
+    "InternalError  ": "Attempting to perform BLAS operation: failed to create cublas handle: CUBLAS_STATUS_ALLOC_FAILED",  # noqa: E501  # as recorded
     "ResourceExhaustedError ": "Failed to allocate request for 32.00MiB (33554432B) on device ordinal 0",
     # JAX
     "XlaRuntimeError": "RESOURCE_EXHAUSTED: Out of memory while trying to allocate 7406166528 bytes.",
@@ -52,9 +52,9 @@ def test_a_lost_device_is_a_crash(name, text):
 
 
 def of_tensorflow():
-    import tensorflow
+    import tensorflow as tf
 
-    return tensorflow.zeros([1 << 24, 1 << 24])
+    return tf.zeros([1 << 24, 1 << 24])
 
 
 def of_keras():
@@ -83,7 +83,7 @@ def chained(error, *, explicit):
         except type(error) as caught:
             if explicit:
                 raise UserCodeError("build(hp) raised something") from caught
-            raise UserCodeError("build(hp) raised something")
+            raise UserCodeError("build(hp) raised something")  # noqa: B904  # as users write it
     except UserCodeError as made:
         return made
 

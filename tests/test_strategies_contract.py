@@ -278,7 +278,7 @@ def test_a_run_that_is_cut_off_anywhere_goes_on_as_if_it_had_not(opened, name, s
     writes = breaking(whole, monkeypatch, -1, Stop(), after=False)
     run(whole, trials, build)
     assert len(trials_of(tmp_path, "whole.db")) == trials
-    for at in range(1, writes[0] + 1, 1 if name in ("tpe", "grid") else 4):
+    for at in range(1, writes[0] + 1, {"tpe": 1, "grid": 2}.get(name, 4)):
         file = f"cut{at}.db"
         first = opened(name, file, summary=OPEN_ENDED)
         breaking(first, monkeypatch, at, Stop(), after=False)
@@ -304,7 +304,7 @@ def test_a_write_that_failed_is_made_again(opened, name, small_models, monkeypat
             failures.append(method)
             return method(*arguments)
 
-    for at in range(1, writes[0] + 1, 1 if name == "tpe" else 4):
+    for at in range(1, writes[0] + 1, 2 if name == "tpe" else 5):
         before = len(failures)
         strategy = opened(name, f"full{at}.db", summary=OPEN_ENDED)
         breaking(strategy, monkeypatch, at, StorageError("full"), after=after)
@@ -342,12 +342,15 @@ if __name__ == "__main__":
 """
 
 
-@pytest.mark.parametrize("name", ["tpe", "random", "grid", "kt-random", "kt-hyperband"])
+@pytest.mark.parametrize(
+    "name",
+    ["tpe", "random", "grid", *(pytest.param(each, marks=pytest.mark.slow) for each in ("kt-random", "kt-hyperband"))],
+)
 def test_a_process_that_is_killed_at_any_moment_goes_on_as_if_it_had_not(name, opened, small_models, tmp_path):
     driver = tmp_path / "driver.py"
     paths = {"source": str(SOURCE), "tests": str(Path(__file__).parent), "this": __file__}
     driver.write_text(textwrap.dedent(DRIVER.format(**paths)))
-    trials, kills = 8, 3 if name.startswith("kt-") else 6
+    trials, kills = 8, 4
     whole = opened(name, "whole.db", summary=OPEN_ENDED)
     run(whole, trials, build)
     moments = random.Random(len(name))
@@ -404,7 +407,7 @@ def best_of(strategy, trials):
     return sum(sorted(scores)[-10:]) / 10
 
 
-@pytest.mark.parametrize("name", ["tpe", "gp", "cmaes", "kt-bayesian"])
+@pytest.mark.parametrize("name", ["tpe", "gp", "cmaes", pytest.param("kt-bayesian", marks=pytest.mark.slow)])
 def test_a_model_learns(opened, name, monkeypatch):
     """On a smooth bowl the ten best of 40 are better than those of random draws."""
     if name in ("gp", "cmaes"):

@@ -1,6 +1,7 @@
 """A worker over its pipe: what it is told, what it answers, and when it ends."""
 
 import itertools
+import json
 import os
 import random
 import signal
@@ -292,55 +293,56 @@ def uninterrupted(exact, tmp_path_factory):
     return ends
 
 
+def ends_alike(exact, uninterrupted, folder, recipe, replies):
+    """Training that stops as asked and goes on ends with the bits of training that did not; returns all its legs."""
+    legs = []
+    while not legs or isinstance(legs[-1][-1], Left):
+        legs.append(conversation(exact, folder, replies(len(legs)), recipe=recipe))
+        if isinstance(legs[-1][-1], Left):
+            assert legs[-1][-1].epochs == saved_epochs(folder)
+    assert ending(folder, legs[-1]) == uninterrupted(recipe)
+    return legs
+
+
 @pytest.mark.parametrize("recipe", ["rich", "leaping", "own"])
-class TestLeaving:
-    """Training that stops as asked and goes on ends with the bits of training that did not."""
+def test_a_trial_that_is_left_between_epochs(exact, uninterrupted, tmp_path, recipe):
+    last = len(uninterrupted(recipe)[1])
+    wanted = {1, 3, last}
+    replies = {EpochDone: lambda message: Leave() if message.epoch.epoch in wanted else Go()}
+    legs = ends_alike(exact, uninterrupted, tmp_path, recipe, lambda _: replies)
+    assert [heard[-1].epochs for heard in legs[:-1]] == sorted(wanted)
+    assert kinds(legs[-1])[-3:] == ["Measured", "Continued", "Trained"]  # also where early stopping had decided
+    assert legs[-1][-2].epochs == last
 
-    def ends_alike(self, exact, uninterrupted, folder, recipe, replies):
-        legs = []
-        for leg in itertools.count():
-            heard = conversation(exact, folder, replies(leg), recipe=recipe)
-            legs.append(heard)
-            if not isinstance(heard[-1], Left):
-                break
-            assert heard[-1].epochs == saved_epochs(folder)
-            assert leg < 30
-        assert ending(folder, heard) == uninterrupted(recipe)
-        return legs
 
-    def test_between_epochs(self, exact, uninterrupted, tmp_path, recipe):
-        legs = self.ends_alike(exact, uninterrupted, tmp_path, recipe, lambda _: {EpochDone: Leave()})
-        epochs = len(uninterrupted(recipe)[1])
-        assert [heard[-1].epochs for heard in legs[:-1]] == list(range(1, epochs + 1))
-        assert kinds(legs[-1])[-3:] == ["Measured", "Continued", "Trained"]  # early stopping had decided
-        assert legs[-1][-2].epochs == epochs
+@pytest.mark.parametrize("recipe", ["rich", "leaping", "own"])
+def test_a_trial_that_is_left_within_an_epoch(exact, uninterrupted, tmp_path, recipe):
+    steps = []
 
-    def test_within_an_epoch(self, exact, uninterrupted, tmp_path, recipe):
-        steps = []
+    def replies(leg):
+        answers = iter([[Go(), Leave()]] if leg < 4 else [])
+        if leg:
+            with np.load(tmp_path / CHECKPOINT) as checkpoint:
+                steps.append(json.loads(checkpoint["header"].tobytes())["state"]["step"])
+        return {EpochDone: lambda _: next(answers, Go())}
 
-        def replies(leg):
-            if (tmp_path / CHECKPOINT).exists():
-                (checkpoint, *_) = read_checkpoints(tmp_path, legs_hash[0])
-                steps.append(checkpoint.header["step"])
-            once = iter([[Go(), Leave()]])
-            return {Resolved: lambda m: legs_hash.append(m.hash) or Go(), EpochDone: lambda _: next(once, Go())}
+    ends_alike(exact, uninterrupted, tmp_path, recipe, replies)
+    assert any(steps) is (recipe == "rich")  # the others go on from the end of an epoch
 
-        legs_hash = []
-        self.ends_alike(exact, uninterrupted, tmp_path, recipe, replies)
-        assert any(steps) is (recipe == "rich")  # the others go on from the end of an epoch
 
-    def test_with_an_answer_still_to_come(self, exact, uninterrupted, tmp_path, recipe):
-        legs = self.ends_alike(exact, uninterrupted, tmp_path, recipe, lambda _: {EpochDone: [Leave(), Go()]})
-        assert len(legs) == len(uninterrupted(recipe)[1]) + 1
+def test_a_trial_that_is_left_with_an_answer_still_to_come(exact, uninterrupted, tmp_path):
+    replies = {EpochDone: [Leave(), Go()]}
+    legs = ends_alike(exact, uninterrupted, tmp_path, "rich", lambda leg: replies if leg < 3 else {})
+    assert [heard[-1] for heard in legs[:-1]] == [Left(1), Left(2), Left(3)]
 
-    def test_by_sigterm(self, exact, uninterrupted, tmp_path, recipe):
-        def terminated(_):
-            os.kill(exact.pid, signal.SIGTERM)
-            return []
 
-        self.ends_alike(
-            exact, uninterrupted, tmp_path, recipe, lambda leg: {EpochDone: terminated if leg < 2 else Go()}
-        )
+def test_a_trial_that_is_left_by_sigterm(exact, uninterrupted, tmp_path):
+    def terminated(_):
+        os.kill(exact.pid, signal.SIGTERM)
+        return []
+
+    legs = ends_alike(exact, uninterrupted, tmp_path, "rich", lambda leg: {EpochDone: terminated} if leg < 2 else {})
+    assert [heard[-1] for heard in legs[:-1]] == [Left(1), Left(2)]
 
 
 def test_a_trial_that_is_told_to_leave_before_it_trains(exact, tmp_path):

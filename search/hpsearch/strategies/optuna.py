@@ -247,6 +247,8 @@ def _storage(database: Path) -> optuna.storages.RDBStorage:
     try:
         return optuna.storages.RDBStorage(f"sqlite:///{database}", engine_kwargs={"connect_args": {"timeout": 60}})
     except Exception as error:  # SQLAlchemy's, alembic's or Optuna's own, as the file is damaged in one way or another
+        if "database or disk is full" in str(error):
+            raise StorageError("the disk is full.") from error
         raise StudyError(f"{database} is not a database of Optuna ({type(error).__name__}); {_WAY_OUT}") from error
 
 

@@ -12,8 +12,10 @@ from hpsearch.training.network import Call, Tensor
 __all__ = ["training_memory"]
 
 PER_NETWORK = 5_000_000
-"""Bytes that making a network ready takes, whatever its size. This and the four below were measured with TensorFlow on a CPU; see
-``benchmarks/memory_estimate.py``."""
+"""Bytes that making a network ready takes, whatever its size.
+
+This and the four below were fitted to trainings with TensorFlow on a CPU; see ``benchmarks/memory_estimate.py``.
+"""
 
 PER_CALL = 400_000
 """Bytes that the graph takes for a call of a layer."""

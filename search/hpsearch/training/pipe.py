@@ -139,8 +139,8 @@ class PipeWatch(Watch):
         self.folder = folder
 
     def continued(self, history: Sequence[Epoch], own: bool) -> Verdict:
-        # Where everything was killed between the checkpoint of an epoch and its line in the record, the record lacks the
-        # epoch, and it is told again. The epochs of a parent are in the parent's record.
+        # Where everything was killed between the checkpoint of an epoch and its line in the record, the record lacks
+        # the epoch, and it is told again. The epochs of a parent are in the parent's record.
         known = min(len(TrialFolder(self.folder).history()), len(history)) if own else len(history)
         verdict = _verdict(self.pipe.ask(Continued(known)))
         for epoch in history[known:]:
