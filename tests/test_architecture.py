@@ -46,7 +46,7 @@ PARTS = {
     # Spaces
     "resolve": Part("resolve", "recipe addresses domains declare errors"),
     "check": Part("check", "resolve addresses domains declare errors"),
-    "space": Part("space", "check resolve recipe data domains declare errors"),
+    "space": Part("space", "check resolve recipe data domains addresses declare errors"),
     "hpsearch": Part("hpsearch", "space recipe blocks optimizers domains data"),
     "spacefile": Part("spacefile", "space recipe errors", later="hpsearch"),
     "describe": Part("describe", "space resolve recipe addresses domains declare errors"),

@@ -49,7 +49,9 @@ def refused(cli, tmp_path, results):
 
 
 def contents(folder):
-    return {path: path.read_bytes() if path.is_file() else None for path in folder.rglob("*")}
+    """What is in a folder, but for who held the study last."""
+    files = (path for path in folder.rglob("*") if path.name != "lock")
+    return {path: path.read_bytes() if path.is_file() else None for path in files}
 
 
 # ---- space files

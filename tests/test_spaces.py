@@ -203,6 +203,23 @@ def test_a_diary_network_with_two_initializers_is_no_point_of_the_space():
         replace(space, baselines={"mixed": replace(recipe, model=replace(recipe.model, body=body))})
 
 
+def test_a_hand_made_network_may_repeat_its_stages():
+    def recipe(stages):
+        model = hpsearch.Model(body=hpsearch.ConvNet(stages=stages))
+        return hpsearch.Recipe(model=model, training=hpsearch.Training(epochs=1))
+
+    stage = hpsearch.Stage(filters=8)
+    space = hpsearch.Space(
+        data="digits",
+        search=recipe(hpsearch.repeat(hpsearch.Stage(filters=hpsearch.one_of(4, 8)), hpsearch.between(1, 3))),
+        baselines={"two": recipe(hpsearch.repeat(stage, 2))},
+    )
+    assert space.baselines == {"two": recipe((stage, stage))}
+    assert space.baseline_answers("two")
+    with pytest.raises(SpaceError, match=r"^baselines\['two'\]: holds a domain; a baseline is one network"):
+        replace(space, baselines={"two": recipe(hpsearch.repeat(stage, hpsearch.between(1, 2)))})
+
+
 @pytest.mark.parametrize("file", ["cats_dogs.py", "signs.py", "transfer.py"])
 def test_a_frozen_backbone_keeps_its_weights_but_for_the_layers_said(file):
     import numpy as np

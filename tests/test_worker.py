@@ -94,7 +94,7 @@ def conversation(worker, folder, replies=None, answers=ANSWERS, seed=1, **option
     worker.send(Train(seed, folder, **options))
     while True:
         message = worker.receive()
-        if isinstance(message, Beat):
+        if isinstance(message, Beat) and Beat not in said:
             continue
         heard.append(message)
         if isinstance(message, Suggest):
@@ -319,15 +319,22 @@ def test_a_trial_that_is_left_between_epochs(exact, uninterrupted, tmp_path, rec
 def test_a_trial_that_is_left_within_an_epoch(exact, uninterrupted, tmp_path, recipe):
     steps = []
 
+    def soon(_):
+        exact.send(Go())
+        time.sleep(0.03)  # some steps; any number will do
+        return Leave()
+
     def replies(leg):
-        answers = iter([[Go(), Leave()]] if leg < 4 else [])
-        if leg:
+        if leg and (tmp_path / CHECKPOINT).exists():
             with np.load(tmp_path / CHECKPOINT) as checkpoint:
                 steps.append(json.loads(checkpoint["header"].tobytes())["state"]["step"])
-        return {EpochDone: lambda _: next(answers, Go())}
+        # The first sign of life comes before the first step, which also compiles; a word after it is heard before the
+        # second step.
+        once = iter([Leave() if leg < 2 else soon] if leg < 5 else [])
+        return {Beat: lambda _: next(once, [])} if leg < 2 else {EpochDone: next(once, Go())}
 
     ends_alike(exact, uninterrupted, tmp_path, recipe, replies)
-    assert any(steps) is (recipe == "rich")  # the others go on from the end of an epoch
+    assert steps[:2] == [1, 2] if recipe == "rich" else not any(steps)  # the others go on from the end of an epoch
 
 
 def test_a_trial_that_is_left_with_an_answer_still_to_come(exact, uninterrupted, tmp_path):

@@ -96,7 +96,7 @@ def describe(space: Space) -> SpaceSummary:
         most_epochs=_most_epochs(space.search.training),
         most_parameters=_limit(space, "parameters"),
         most_flops=_limit(space, "flops"),
-        most_memory=_limit(space, "memory"),
+        most_memory=_limit(space, "memory_bytes"),
         baselines=tuple(_baseline(space, name, recipe) for name, recipe in (space.baselines or {}).items()),
     )
 

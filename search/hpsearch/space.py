@@ -9,13 +9,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
+from hpsearch.addresses import Parameter
 from hpsearch.check import check
 from hpsearch.data import Data, check_declaration, named, with_classes
-from hpsearch.declare import Declared, Instance, Maybe, Rule, Text, Whole, declared, option, source
-from hpsearch.domains import possible
+from hpsearch.declare import Declared, Instance, Maybe, Rule, Text, Whole, declared, option, problem_with, source
+from hpsearch.domains import Scalar, possible
 from hpsearch.errors import SpaceError, join_address
 from hpsearch.recipe import HyperModel, Model, Recipe, code_of
-from hpsearch.resolve import Answers, answers_of, has_domains
+from hpsearch.resolve import Answers, answers_of, has_domains, resolve
 
 __all__ = ["AtMost", "Objective", "Space", "at_most"]
 
@@ -177,30 +178,38 @@ class Space(Declared):
     constraints: AtMost | None = option(_CONSTRAINTS, default=None)
 
     def __post_init__(self) -> None:
-        for name, rule in (("data", _DATA), ("baselines", _BASELINES), ("constraints", _CONSTRAINTS)):
+        for name, rule in (("data", _DATA), ("constraints", _CONSTRAINTS)):
             _check_plain(getattr(self, name), rule, name)
+        if problem := problem_with(self.baselines, _BASELINES):
+            raise SpaceError(problem, "baselines")
         check(self.search, _RECIPE, "" if type(self.search) is Recipe else "search")
         data = named(self.data) if isinstance(self.data, str) else self.data
         check_declaration(data)
         object.__setattr__(self, "data", with_classes(data))
         Objective.parse(self.objective)
         self._check_heads(self.search, "")
-        for name, recipe in (self.baselines or {}).items():
-            self._check_baseline(name, recipe)
+        if self.baselines is not None:
+            plain = {name: self._checked_baseline(name, recipe) for name, recipe in self.baselines.items()}
+            object.__setattr__(self, "baselines", plain)
 
-    def _check_baseline(self, name: str, recipe: Any) -> None:
+    def _checked_baseline(self, name: str, recipe: Any) -> Recipe:
+        """A baseline as one network: ``repeat(Stage(filters=8), 3)`` is written out."""
         address = f"baselines[{name!r}]"
         if not isinstance(name, str) or not name.strip() or name.strip().isdigit():
             raise SpaceError(f"got the name {name!r}; allowed: a text that is not a number.", "baselines")
         check(recipe, _RECIPE, address)
-        if has_domains(recipe):
+
+        def refuse(_: Parameter) -> Scalar:
             raise SpaceError("holds a domain; a baseline is one network, so write plain values.", address)
-        self._check_heads(recipe, address)
+
+        network: Recipe = resolve(recipe, refuse)
+        self._check_heads(network, address)
         try:
-            answers_of(self.search, recipe)
+            answers_of(self.search, network)
         except SpaceError as error:
             where = join_address(address, error.address)
             raise SpaceError(f"{error.problem} A baseline must be a point of the space.", where) from None
+        return network
 
     def _check_heads(self, recipe: Recipe, address: str) -> None:
         """A sigmoid head has one unit, which can tell two classes apart and no more."""

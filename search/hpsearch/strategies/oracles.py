@@ -7,6 +7,7 @@ with random numbers that start from the number of the trial.
 from __future__ import annotations
 
 import dataclasses
+import math
 from typing import Any
 
 from hpsearch.strategies.oracle_questions import Bracket, Dimension, Past, Proposal, Question
@@ -115,8 +116,11 @@ def _told(past: Past, worst: float, *, ended: bool) -> Any:
 
 
 def _worst(question: Question) -> float:
+    """What a trial is told with that could not work: a little worse than all that could, to come after them."""
     scores = [past.score for past in question.trials if past.ended and past.worked and past.score is not None]
-    return (min if question.maximize else max)(scores, default=0.0)
+    if question.maximize:
+        return math.nextafter(min(scores, default=0.0), -math.inf)
+    return math.nextafter(max(scores, default=0.0), math.inf)
 
 
 def _tried(question: Question) -> set[str]:

@@ -72,7 +72,7 @@ def check_buildable(space: Space, inputs: Inputs) -> None:
     draw = at_random(random.Random(0))
     fixed = not dimensions(space.search)
     for _ in range(1 if fixed else DRAWS):
-        drawn = space.search if fixed else replace(space.search, model=resolve(space.search.model, draw, "model"))
+        drawn = replace(space.search, model=resolve(space.search.model, draw, "model"))
         try:
             _check_fits(drawn, inputs, fully=fixed)
         except (ModelError, UserCodeError) as error:
