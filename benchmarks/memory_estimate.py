@@ -146,10 +146,10 @@ def one(case: Case) -> dict[str, float]:
 
     import numpy as np
 
-    from hpsearch.training.build import Inputs
+    from hpsearch.training.inputs import image_inputs
     from hpsearch.training.measure import measure
 
-    inputs = Inputs((case.side, case.side, 3), CLASSES, 255.0)
+    inputs = image_inputs((case.side, case.side, 3), CLASSES, 255.0)
     recipe = Recipe(model=case.model, training=Training(epochs=EPOCHS, batch_size=case.batch, optimizer=case.optimizer))
     small = Recipe(model=convs(4, batchnorm="before_activation"), training=Training(epochs=1, batch_size=8))
     generator = np.random.default_rng(0)

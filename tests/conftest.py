@@ -146,8 +146,8 @@ def wait_for():
 # ---- spaces
 
 WORDS = (
-    "from hpsearch import (SGD, Adam, Arrays, Augment, ConvNet, Dense, HyperModel, ImageFolder, MobileNetV2, Model, "
-    "Plateau, Recipe, Space, Stage, Training, at_most, between, one_of, repeat, tied)\n"
+    "from hpsearch import (SGD, Adam, Arrays, Augment, Branch, Concat, ConvNet, Dense, HyperModel, ImageFolder, "
+    "MobileNetV2, Model, Plateau, Recipe, Space, Stage, Table, Training, at_most, between, one_of, repeat, tied)\n"
 )
 """How a space file of the tests begins."""
 

@@ -35,21 +35,26 @@ PARTS = {
     # The vocabulary of a space file
     "domains": Part("domains", "declare errors"),
     "addresses": Part("addresses", "domains declare errors"),
-    "optimizers": Part("optimizers", "domains declare errors"),
+    "metrics": Part("metrics", "errors"),
+    "optimizers": Part("optimizers schedules phases", "domains declare errors"),
     "blocks": Part("blocks", "domains declare errors"),
-    "recipe": Part("recipe", "blocks optimizers domains declare errors"),
+    "recipe": Part("recipe regime", "blocks optimizers domains declare errors"),
     # Data: declared and found, apart from loaded
-    "data": Part("data data.declarations data.facts data.folders data.locate", "declare errors"),
+    "data": Part(
+        "data data.declarations data.facts data.folders data.locate data.tables data.csvs data.classes", "declare errors"
+    ),
     "loading": Part(
-        "data.loading data.pools data.arrays data.archives data.photos data.split data.download", "data errors"
+        "data.loading data.parts data.batches data.pools data.table_pool data.arrays data.archives data.photos data.split "
+        "data.encoding data.stored data.cache data.sizes data.download",
+        "data errors",
     ),
     # Spaces
     "resolve": Part("resolve", "recipe addresses domains declare errors"),
     "check": Part("check", "resolve addresses domains declare errors"),
-    "space": Part("space", "check resolve recipe data domains addresses declare errors"),
+    "space": Part("space agreement", "metrics check resolve recipe data domains addresses declare errors"),
     "hpsearch": Part("hpsearch", "space recipe blocks optimizers domains data"),
-    "spacefile": Part("spacefile", "space recipe errors", later="hpsearch"),
-    "describe": Part("describe", "space resolve recipe addresses domains declare errors"),
+    "spacefile": Part("spacefile", "space recipe blocks errors", later="hpsearch"),
+    "describe": Part("describe", "space optimizers resolve recipe addresses domains declare errors"),
     # The record; workers share its words and never touch its storage
     "trial": Part("study.trial study.atomic study.checkpoints", "errors"),
     "study": Part(
@@ -61,12 +66,12 @@ PARTS = {
     "strategies": Part("strategies", "names describe resolve addresses domains errors"),
     "messages": Part("messages errands", "describe trial addresses domains errors"),
     "events": Part("events", "trial"),
-    "limits": Part("limits", "trial errors"),
+    "limits": Part("limits", "metrics trial errors"),
     # Inside workers
     "training": Part(
         "training",
-        "messages describe spacefile space check resolve recipe loading data trial blocks optimizers addresses domains "
-        "declare printing errors",
+        "messages describe spacefile space check resolve recipe loading data trial metrics blocks optimizers addresses "
+        "domains declare printing errors",
     ),
     # Where trials run
     "process": Part("executors.process", later="training"),
@@ -83,7 +88,7 @@ PARTS = {
         "hpsearch coordinator executors strategies study trial messages events limits space spacefile errors",
     ),
     # What comes of it
-    "leaderboard": Part("results.leaderboard results.intervals", "trial"),
+    "leaderboard": Part("results.leaderboard results.intervals results.tested", "trial"),
     "results": Part("results", "leaderboard launch coordinator executors study trial messages errors"),
     "cli": Part(
         "cli",
@@ -103,7 +108,7 @@ LIBRARIES = {
     "numpy": Part("loading training", later="blocks"),
     "ml_dtypes": Part("", later="training"),
     "psutil": Part("executors", later="study"),
-    "PIL": Part("", later="loading"),
+    "PIL": Part("", later="loading training"),
     "sklearn": Part("", later="loading"),
     "optuna": Part("strategies", later="study"),
     "click": Part("cli"),

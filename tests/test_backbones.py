@@ -26,7 +26,8 @@ from hpsearch import (
     ResNet50,
 )
 from hpsearch.errors import ModelError, WeightsError
-from hpsearch.training.build import Inputs, build_network
+from hpsearch.training.build import build_network
+from hpsearch.training.inputs import image_inputs
 
 PREPROCESSING = {
     VGG16: keras.applications.vgg16.preprocess_input,
@@ -40,7 +41,7 @@ QUICK = (VGG16, MobileNetV2, MobileNetV3Small)
 ALL = [
     pytest.param(kind, marks=[] if kind in QUICK else [pytest.mark.slow], id=kind.__name__) for kind in PREPROCESSING
 ]
-INPUTS = Inputs((32, 32, 3), 3, 255.0)
+INPUTS = image_inputs((32, 32, 3), 3, 255.0)
 
 
 @pytest.fixture(autouse=True)
@@ -49,7 +50,7 @@ def _forget_networks() -> Iterator[None]:
     keras.utils.clear_session()
 
 
-def built(body: Any, inputs: Inputs = INPUTS, **options: Any) -> Any:
+def built(body: Any, inputs: Any = INPUTS, **options: Any) -> Any:
     return build_network(Model(body=body, pooling="average", **options), inputs)
 
 
@@ -81,7 +82,7 @@ def test_other_ranges_of_pixels_are_scaled_to_bytes() -> None:
 
 
 def test_grey_images_become_three_equal_channels() -> None:
-    network = built(VGG16(weights=None, frozen=False), replace(INPUTS, shape=(32, 32, 1)))
+    network = built(VGG16(weights=None, frozen=False), image_inputs((32, 32, 1), INPUTS.classes, INPUTS.white))
     colour = built(VGG16(weights=None, frozen=False))
     colour.set_weights(network.get_weights())
     grey = pixels(channels=1)
@@ -92,26 +93,29 @@ def test_grey_images_become_three_equal_channels() -> None:
     ("inputs", "said"),
     [
         (
-            replace(INPUTS, shape=(31, 64, 3)),
+            image_inputs((31, 64, 3), INPUTS.classes, INPUTS.white),
             (
                 "model.body.input_size: MobileNetV3Small needs images of at least 32x32 pixels and gets 31x64; "
                 "set input_size=32 or more."
             ),
         ),
         (
-            replace(INPUTS, shape=(32, 32, 4)),
+            image_inputs((32, 32, 4), INPUTS.classes, INPUTS.white),
             "model.body: MobileNetV3Small takes grey or colour images and gets 4 channels.",
         ),
     ],
 )
-def test_images_that_do_not_fit(inputs: Inputs, said: str) -> None:
+def test_images_that_do_not_fit(inputs: Any, said: str) -> None:
     with pytest.raises(ModelError) as caught:
         built(MobileNetV3Small(weights=None, frozen=False), inputs)
     assert str(caught.value) == said
 
 
 def test_small_images_may_be_resized() -> None:
-    network = built(MobileNetV3Small(weights=None, frozen=False, input_size=64), replace(INPUTS, shape=(8, 8, 1)))
+    network = built(
+        MobileNetV3Small(weights=None, frozen=False, input_size=64),
+        image_inputs((8, 8, 1), INPUTS.classes, INPUTS.white),
+    )
     assert inner(network).input_shape == (None, 64, 64, 3)
     assert network(pixels(channels=1, size=8)).shape == (2, 3)
 
@@ -233,7 +237,9 @@ json.dump(len(network.trainable_weights), open("trainable.json", "w"))
 
 @pytest.mark.parametrize("kind", ALL)
 def test_a_saved_network_loads_without_hpsearch(kind: Any, tmp_path: Path) -> None:
-    network = built(kind(weights=None, unfreeze_last=3, input_size=32), replace(INPUTS, shape=(24, 20, 1)))
+    network = built(
+        kind(weights=None, unfreeze_last=3, input_size=32), image_inputs((24, 20, 1), INPUTS.classes, INPUTS.white)
+    )
     images = np.random.default_rng(0).uniform(0, 255, (2, 24, 20, 1)).astype("float32")
     network.save(tmp_path / "network.keras")
     np.save(tmp_path / "images.npy", images)

@@ -32,9 +32,10 @@ from hpsearch.check import check
 from hpsearch.declare import Anything
 from hpsearch.errors import ModelError, SpaceError
 from hpsearch.resolve import resolve
-from hpsearch.training.build import Inputs, UserCodeError, build, build_network
+from hpsearch.training.build import UserCodeError, build, build_network
+from hpsearch.training.inputs import image_inputs
 
-INPUTS = Inputs((8, 8, 1), 3, 16.0)
+INPUTS = image_inputs((8, 8, 1), 3, 16.0)
 
 
 def built(body: Any, **options: Any) -> Any:
@@ -268,7 +269,7 @@ def test_the_ten_networks_count_as_their_author_counted() -> None:
 
     def count(stages: list[Stage], dense: list[int], **options: Any) -> int:
         model = Model(body=ConvNet(stages=stages, **options), dense=[Dense(units=units) for units in dense])
-        return int(build_network(model, Inputs((32, 32, 3), 10, 255.0)).count_params())
+        return int(build_network(model, image_inputs((32, 32, 3), 10, 255.0)).count_params())
 
     assert count(convs(32, 32), [32]) == 76_042
     assert count(convs((32, 32), 32, 32), [32]) == 45_386

@@ -28,6 +28,7 @@ from hpsearch import (
     Recipe,
     RMSprop,
     Stage,
+    Stem,
     Training,
 )
 from hpsearch.blocks.stage import SETTINGS
@@ -36,6 +37,7 @@ from hpsearch.recipe import canonical, recipe_hash
 SEARCH = Path(__file__).parents[1] / "search"
 TRAINING = Training(epochs=1)
 SHAPE = (4, 4, 1)
+STEMS = [None, None, None, Stem(filters=4, kernel_size=3, strides=1, pool=None), Stem(filters=4, pool_size=1)]
 
 
 def recipe_of(body: Any, **options: Any) -> Recipe:
@@ -50,6 +52,8 @@ def random_recipe(draw: random.Random) -> Recipe:
         "activation": draw.choice(["relu", "linear"]),
         "kernel_size": draw.choice([1, 3]),
         "padding": draw.choice(["same", "valid"]),
+        "separable": draw.choice([False, False, True]),
+        "residual": draw.choice([False, False, True]),
         "pool": draw.choice([None, "max", "average"]),
         "pool_size": draw.choice([1, 2]),
         "pool_stride": draw.choice([None, 1, 2]),
@@ -73,7 +77,7 @@ def random_recipe(draw: random.Random) -> Recipe:
         )
     ]
     return recipe_of(
-        ConvNet(stages=stages, input_size=draw.choice([None, None, 4]), **on_network),
+        ConvNet(stages=stages, stem=draw.choice(STEMS), input_size=draw.choice([None, None, 4]), **on_network),
         pooling=draw.choice(["flatten", "flatten", "average", "max"]),
         dense=dense if draw.random() < 0.3 else (),
     )
@@ -81,9 +85,10 @@ def random_recipe(draw: random.Random) -> Recipe:
 
 def network_of(recipe: Recipe) -> tuple[Any, ...]:
     """What Keras builds of a recipe: the layers that do something, by what they do."""
-    from hpsearch.training.build import Inputs, build_network
+    from hpsearch.training.build import build_network
+    from hpsearch.training.inputs import image_inputs
 
-    network = build_network(recipe.model, Inputs(SHAPE, 3, 255.0))
+    network = build_network(recipe.model, image_inputs(SHAPE, 3, 255.0))
     return tuple(made for layer in network.layers if (made := effect_of(layer)) is not None)
 
 
@@ -94,7 +99,7 @@ def effect_of(layer: Any) -> tuple[str, str] | None:
         return None
     if kind in ("Flatten", "GlobalAveragePooling2D", "GlobalMaxPooling2D") and tuple(layer.input.shape[1:3]) == (1, 1):
         return "vector", ""
-    if kind == "Conv2D" and config["kernel_size"] == (1, 1):
+    if kind in ("Conv2D", "SeparableConv2D") and config["kernel_size"] == (1, 1):
         config["padding"] = "any"
     if kind in ("MaxPooling2D", "AveragePooling2D") and config["pool_size"] == (1, 1):
         return None if config["strides"] == (1, 1) else ("skip", str(config["strides"]))
@@ -150,6 +155,8 @@ def test_a_setting_counts_wherever_it_is_said(name: str) -> None:
         "use_bias": False,
         "batchnorm": "before_activation",
         "batchnorm_momentum": 0.99,
+        "separable": True,
+        "residual": True,
         "pool": "average",
         "pool_size": 3,
         "pool_stride": 1,
@@ -266,6 +273,7 @@ def test_the_hash_does_not_depend_on_the_process() -> None:
 from dataclasses import dataclass
 from hpsearch import *
 from hpsearch.recipe import recipe_hash
+from hpsearch.training.inputs import image_inputs
 
 @dataclass(frozen=True)
 class Mine:

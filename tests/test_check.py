@@ -37,6 +37,7 @@ from hpsearch.errors import SpaceError
 
 RECIPE = Instance((Recipe,), "Recipe(...)")
 ONE = ConvNet(stages=[Stage(filters=8)])
+BODIES = "ConvNet(...), a backbone, Pretrained(...), Concat(...), a block of your own or None."
 A_FILTER = "a whole number of 1 or more or a list of 1 or more, each a whole number of 1 or more"
 
 
@@ -187,17 +188,17 @@ def test_a_wrong_option_of_a_network(options: dict[str, Any], said: str) -> None
 @pytest.mark.parametrize(
     ("make", "said"),
     [
-        (lambda: recipe(Adam()), "model.body: got Adam(); allowed: ConvNet(...), a backbone, or a block of your own."),
+        (
+            lambda: recipe(Adam()),
+            f"model.body: got Adam(); allowed: {BODIES}",
+        ),
         (
             lambda: recipe(ConvNet),
-            (
-                "model.body: got the class ConvNet; write an object of it, ConvNet(...); "
-                "allowed: ConvNet(...), a backbone, or a block of your own."
-            ),
+            (f"model.body: got the class ConvNet; write an object of it, ConvNet(...); allowed: {BODIES}"),
         ),
         (
             lambda: recipe("VGG16"),
-            'model.body: got "VGG16"; allowed: ConvNet(...), a backbone, or a block of your own.',
+            f'model.body: got "VGG16"; allowed: {BODIES}',
         ),
         (lambda: recipe(dense=[32]), "model.dense[0]: got 32; allowed: Dense(...) or a block of your own."),
         (

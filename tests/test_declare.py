@@ -158,9 +158,10 @@ def build(hp: Any) -> None:
         (
             lambda: ConvNet([Stage(filters=3)]),
             (
-                "ConvNet takes its options by name: ConvNet(stages=...). Its options are stages, input_size, "
+                "ConvNet takes its options by name: ConvNet(stages=...). Its options are stages, input_size, stem, "
                 "kernel_size, strides, padding, activation, initializer, use_bias, batchnorm, batchnorm_momentum, "
-                "pool, pool_size, pool_stride, pool_padding, dropout, kernel_constraint and kernel_regularizer."
+                "separable, residual, pool, pool_size, pool_stride, pool_padding, dropout, kernel_constraint and "
+                "kernel_regularizer."
             ),
         ),
         (lambda: MaxNorm(3, 4), "MaxNorm takes only max_value without a name. Its options are max_value."),

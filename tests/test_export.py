@@ -64,7 +64,7 @@ def openings(study):
 class TestExport:
     def test_everything_is_written(self, exported):
         study, said, _ = exported
-        written = {"model.keras", "baseline.keras", "recipe.py", "metrics.json", "classes.json", "README.md"}
+        written = {"model.keras", "baseline.keras", "recipe.py", "inputs.json", "metrics.json", "classes.json", "README.md"}
         assert {path.name for path in (study / "export").iterdir()} == written
         assert f"Written: {study / 'export' / 'model.keras'}" in said.out
         assert not list(study.glob(".export*"))

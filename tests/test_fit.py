@@ -7,13 +7,14 @@ import numpy as np
 import pytest
 
 from hpsearch import SGD, Augment, ConvNet, Dense, HyperModel, Model, Plateau, Recipe, Stage, Training
-from hpsearch.data.loading import Part
+from hpsearch.data.parts import image_part
 from hpsearch.resolve import from_answers
-from hpsearch.training.build import Inputs, UserCodeError, build, build_network, with_momentum
+from hpsearch.training.build import UserCodeError, build, build_network, with_momentum
 from hpsearch.training.fit import NotFiniteError, evaluate, fit, refit
+from hpsearch.training.inputs import image_inputs
 from hpsearch.training.watch import Watch
 
-INPUTS = Inputs((4, 4, 1), 2, 255.0)
+INPUTS = image_inputs((4, 4, 1), 2, 255.0)
 NET = ConvNet(stages=[Stage(filters=2)])
 UNPOOLED = ConvNet(stages=[Stage(filters=2, pool=None, activation="linear")])
 
@@ -23,7 +24,7 @@ def part(count, seed):
     random = np.random.default_rng(seed)
     labels = np.arange(count) % 2
     images = (random.integers(0, 100, (count, 4, 4, 1)) + 150 * labels[:, None, None, None]).astype("uint8")
-    return Part(images, labels.astype("int64"))
+    return image_part(images, labels.astype("int64"))
 
 
 TRAIN, VALIDATION = part(64, 0), part(32, 1)
@@ -116,7 +117,7 @@ class TestNotFinite:
     def test_the_score(self):
         images = np.full((4, 4, 4, 1), np.nan, "float32")
         with pytest.raises(NotFiniteError, match="the val_loss was never finite"):
-            trained(built(Model(body=UNPOOLED)), metric="val_loss", validation=Part(images, np.arange(4) % 2))
+            trained(built(Model(body=UNPOOLED)), metric="val_loss", validation=image_part(images, np.arange(4) % 2))
 
 
 def compiled(loss="sparse_categorical_crossentropy", optimizer="sgd", metrics=("accuracy",)):
@@ -181,6 +182,6 @@ def test_the_momentum_of_batch_normalisation_fits_the_steps_of_an_epoch_unless_i
         model=Model(body=body, dense=[Dense(units=4, batchnorm="before_activation")]),
         training=Training(epochs=1, batch_size=batch),
     )
-    network = build_network(with_momentum(recipe, images).model, Inputs((8, 8, 1), 10, 16.0))
+    network = build_network(with_momentum(recipe, images).model, image_inputs((8, 8, 1), 10, 16.0))
     found = [layer.momentum for layer in network.layers if hasattr(layer, "momentum")]
     assert found == [0.7, momentum, momentum]

@@ -19,10 +19,11 @@ from hpsearch.domains import Between
 from hpsearch.errors import SpaceError
 from hpsearch.recipe import recipe_hash
 from hpsearch.resolve import answers_of
-from hpsearch.training.build import Inputs, build
+from hpsearch.training.build import build
 from hpsearch.training.hyperparameters import SuggestedHyperParameters
+from hpsearch.training.inputs import image_inputs
 
-INPUTS = Inputs((8, 8, 1), 3, 16.0)
+INPUTS = image_inputs((8, 8, 1), 3, 16.0)
 
 
 class Asked:
@@ -364,9 +365,9 @@ def test_what_cannot_be_printed_is_refused(made: Any, sentence: str) -> None:
 @pytest.mark.slow
 def test_the_resnet_of_keras_tuner() -> None:
     made = keras_tuner.applications.HyperResNet(input_shape=(32, 32, 3), classes=3)
-    first = build(recipe_for(made), Inputs((32, 32, 3), 3, 255.0), Asked(1))
+    first = build(recipe_for(made), image_inputs((32, 32, 3), 3, 255.0), Asked(1))
     text = source(first.recipe)
     assert "HyperResNet(input_shape=(32, 32, 3), classes=3)" in text
     again = eval(text, {**globals(), "HyperResNet": keras_tuner.applications.HyperResNet})
-    second = build(again, Inputs((32, 32, 3), 3, 255.0), nobody)
+    second = build(again, image_inputs((32, 32, 3), 3, 255.0), nobody)
     assert second.parameters == first.parameters

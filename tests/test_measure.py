@@ -34,15 +34,16 @@ from hpsearch import (
 from hpsearch.errors import ModelError
 from hpsearch.resolve import resolve
 from hpsearch.spacefile import load_space
-from hpsearch.training.build import Inputs, UserCodeError, build, build_network, without_weights
+from hpsearch.training.build import UserCodeError, build, build_network, without_weights
+from hpsearch.training.inputs import image_inputs
 from hpsearch.training.inspection import at_random, baseline_costs
 from hpsearch.training.measure import measure, measure_network
 
 ROOT = Path(__file__).resolve().parents[1]
 SPACES = [path for path in sorted((ROOT / "spaces").glob("*.py")) if path.name != "build_hp.py"]
 DRAWS = 4
-CIFAR = Inputs((32, 32, 3), 10, 255.0)
-IMAGENET = Inputs((224, 224, 3), 1000, 255.0)
+CIFAR = image_inputs((32, 32, 3), 10, 255.0)
+IMAGENET = image_inputs((224, 224, 3), 1000, 255.0)
 
 
 @pytest.fixture(autouse=True)
@@ -58,7 +59,7 @@ def recipe(model, *, batch_size=32, optimizer=None):
 def by_hand(network, shape=(32, 32, 3), **options):
     """The measures of a network of plain Keras."""
     return measure_network(
-        network, recipe(Model(body=ConvNet(stages=[Stage(filters=1)])), **options), Inputs(shape, 10, 1.0)
+        network, recipe(Model(body=ConvNet(stages=[Stage(filters=1)])), **options), image_inputs(shape, 10, 1.0)
     )
 
 
@@ -80,7 +81,7 @@ class TestAgreement:
     def test_on_draws_from_the_spaces(self, path):
         space = load_space(path)
         data = space.declaration
-        inputs = Inputs(data.input_shape, len(data.class_names), data.white)
+        inputs = image_inputs(data.input_shape, len(data.class_names), data.white)
         draw = at_random(random.Random(1))
         fitted = 0
         while fitted < DRAWS:
@@ -119,7 +120,9 @@ class TestAgreement:
     @given(model=networks, batch_size=st.integers(1, 64), optimizer=st.sampled_from((Adam(), SGD(), SGD(momentum=0.9))))
     @settings(max_examples=25, deadline=None)
     def test_on_any_network(self, model, batch_size, optimizer):
-        self.assert_agreement(recipe(model, batch_size=batch_size, optimizer=optimizer), Inputs((16, 16, 2), 3, 1.0))
+        self.assert_agreement(
+            recipe(model, batch_size=batch_size, optimizer=optimizer), image_inputs((16, 16, 2), 3, 1.0)
+        )
 
     def test_pretrained_weights_are_not_asked_for(self, monkeypatch):
         monkeypatch.setattr(keras.utils, "get_file", None)
@@ -373,5 +376,5 @@ def test_every_network_of_the_benchmark_can_be_measured():
     benchmark = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(benchmark)
     for case in benchmark.CASES.values():
-        inputs = Inputs((case.side, case.side, 3), 10, 255.0)
+        inputs = image_inputs((case.side, case.side, 3), 10, 255.0)
         assert measure(recipe(case.model, batch_size=case.batch, optimizer=case.optimizer), inputs).memory > 10_000_000

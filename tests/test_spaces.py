@@ -16,6 +16,7 @@ from hpsearch.errors import HpsearchError, ModelError, SpaceError
 from hpsearch.recipe import HyperModel, Recipe, canonical, recipe_hash
 from hpsearch.resolve import answers_of, from_answers, resolve
 from hpsearch.spacefile import is_declarative, load_space
+from hpsearch.training.inputs import declared_inputs
 
 FOLDER = Path(__file__).resolve().parents[1] / "spaces"
 FILES = sorted(path.name for path in FOLDER.glob("*.py"))
@@ -49,10 +50,7 @@ BASELINES = [(file, name) for file in FILES for name in loaded(file).baselines o
 
 
 def inputs_of(space):
-    from hpsearch.training.build import Inputs
-
-    data = space.declaration
-    return Inputs(data.input_shape, len(data.class_names), data.white)
+    return declared_inputs(space.declaration)
 
 
 def built(space, recipe, suggest=lambda parameter: None):
@@ -70,7 +68,7 @@ def draws(space, count, seed=0):
 
 
 def one_spelling(space, recipe):
-    return canonical(recipe, space.declaration.input_shape)
+    return canonical(recipe, space.declaration.shapes)
 
 
 def pasted(recipe):
@@ -108,8 +106,8 @@ def test_a_baseline_is_a_point_of_its_space(file, name):
     recipe = space.baselines[name]
     again = resolve(space.search, from_answers(space.baseline_answers(name)))
     assert one_spelling(space, again) == one_spelling(space, recipe)
-    shape = space.declaration.input_shape
-    assert recipe_hash(again, shape) == recipe_hash(recipe, shape)
+    shapes = space.declaration.shapes
+    assert recipe_hash(again, shapes) == recipe_hash(recipe, shapes)
 
 
 @pytest.mark.parametrize(("file", "name"), BASELINES)

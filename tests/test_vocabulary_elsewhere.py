@@ -11,7 +11,8 @@ import pytest
 from keras import layers
 
 from hpsearch import L2, VGG16, ConvNet, Dense, MaxNorm, MobileNetV2, Model, Stage
-from hpsearch.training.build import Inputs, build_network, without_weights
+from hpsearch.training.build import build_network, without_weights
+from hpsearch.training.inputs import image_inputs
 
 COMPARED = (
     layers.Conv2D,
@@ -44,7 +45,7 @@ def outline(network):
 
 def assert_same(model, reference, shape, classes, *, white=1.0):
     """The declared model and the one in plain Keras have one outline, and with one set of weights one output."""
-    ours = build_network(model, Inputs(shape, classes, white))
+    ours = build_network(model, image_inputs(shape, classes, white))
     assert ours.count_params() == reference.count_params()
     assert outline(ours) == outline(reference)
     assert [weight.shape for weight in ours.trainable_weights] == [w.shape for w in reference.trainable_weights]
@@ -213,7 +214,7 @@ def test_alexnet():
         ),
         dense=[Dense(units=4096, dropout=0.5), Dense(units=4096, dropout=0.5)],
     )
-    ours = build_network(model, Inputs((227, 227, 3), 1000, 255.0))
+    ours = build_network(model, image_inputs((227, 227, 3), 1000, 255.0))
     assert ours.count_params() == 62_378_344
     pools = [layer.output.shape[1:] for layer in ours.layers if isinstance(layer, layers.MaxPooling2D)]
     assert pools == [(27, 27, 96), (13, 13, 256), (6, 6, 256)]

@@ -9,13 +9,18 @@ from hpsearch.blocks.backbones import (
     MobileNetV3Small,
     ResNet50,
 )
-from hpsearch.blocks.convnet import ConvNet, Stage
+from hpsearch.blocks.concat import Branch, Concat
+from hpsearch.blocks.convnet import ConvNet, Stage, Stem
 from hpsearch.blocks.dense import Dense
+from hpsearch.blocks.pretrained import Pretrained
+from hpsearch.blocks.tiled import Tiled
 from hpsearch.blocks.weights import L1, L1L2, L2, MaxNorm
-from hpsearch.data import Arrays, ImageFolder, Named
+from hpsearch.data import Arrays, ImageFolder, Named, Table
 from hpsearch.domains import between, one_of, repeat, tied
-from hpsearch.optimizers import SGD, Adam, AdamW, Plateau, RMSprop
+from hpsearch.optimizers import SGD, Adam, AdamW, RMSprop
+from hpsearch.phases import FineTune
 from hpsearch.recipe import HyperModel, Model, Recipe, Training
+from hpsearch.schedules import Cosine, OneCycle, Plateau
 from hpsearch.space import Space, at_most
 
 __all__ = [
@@ -28,9 +33,13 @@ __all__ = [
     "AdamW",
     "Arrays",
     "Augment",
+    "Branch",
+    "Concat",
     "ConvNet",
+    "Cosine",
     "Dense",
     "EfficientNetV2B0",
+    "FineTune",
     "HyperModel",
     "ImageFolder",
     "MaxNorm",
@@ -39,12 +48,17 @@ __all__ = [
     "MobileNetV3Small",
     "Model",
     "Named",
+    "OneCycle",
     "Plateau",
+    "Pretrained",
     "RMSprop",
     "Recipe",
     "ResNet50",
     "Space",
     "Stage",
+    "Table",
+    "Stem",
+    "Tiled",
     "Training",
     "at_most",
     "between",

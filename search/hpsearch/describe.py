@@ -10,6 +10,7 @@ from hpsearch.addresses import Parameter, dimensions, inside, size
 from hpsearch.declare import is_declared, source, walk_fields
 from hpsearch.domains import Between, OneOf, Repeat, Scalar, Tied
 from hpsearch.errors import join_address
+from hpsearch.phases import FineTune
 from hpsearch.recipe import HyperModel, Training, recipe_hash
 from hpsearch.resolve import from_answers, resolve
 from hpsearch.space import Space
@@ -45,8 +46,9 @@ class SpaceSummary:
         fingerprint: Of what is searched.
         objective: Such as ``max val_accuracy``.
         data: The declaration of the data, as source.
-        input_shape: Height, width and channels of the images.
-        class_names: The classes.
+        inputs: The shape of each input by name: height, width and channels of images, the width of a table, or None
+            where its file decides.
+        class_names: The classes; none where amounts are told.
         dimensions: How many choices there are at the most; those of a ``build(hp)`` not counted.
         size: How many different answers there are, or infinity.
         open_ended: Whether a ``build(hp)`` makes choices that only show when it runs.
@@ -62,7 +64,7 @@ class SpaceSummary:
     fingerprint: str
     objective: str
     data: str
-    input_shape: tuple[int, int, int]
+    inputs: dict[str, tuple[int | None, ...]]
     class_names: tuple[str, ...]
     dimensions: int
     size: float
@@ -87,7 +89,7 @@ def describe(space: Space) -> SpaceSummary:
         fingerprint=space.fingerprint,
         objective=space.objective,
         data=source(data),
-        input_shape=data.input_shape,
+        inputs=dict(data.inputs),
         class_names=data.class_names,
         dimensions=dimensions(space.search),
         size=size(space.search),
@@ -133,7 +135,11 @@ def _most_epochs(tree: Any) -> int:
         return max(_most_epochs(option) for option in tree.options)
     if isinstance(tree, Between):
         return int(tree.snapped(tree.high))
-    return _most_epochs(tree.epochs) if isinstance(tree, Training) else int(tree)
+    if tree is None:
+        return 0
+    if isinstance(tree, Training):
+        return _most_epochs(tree.epochs) + _most_epochs(tree.fine_tune)
+    return _most_epochs(tree.epochs) if isinstance(tree, FineTune) else int(tree)
 
 
 def _baseline(space: Space, name: str, recipe: Any) -> BaselineSummary:
@@ -147,5 +153,5 @@ def _baseline(space: Space, name: str, recipe: Any) -> BaselineSummary:
         return answer
 
     resolve(space.search, suggest)
-    shape = space.declaration.input_shape
-    return BaselineSummary(name, source(recipe), recipe_hash(recipe, shape), tuple(choices), recipe.training.epochs)
+    shapes = space.declaration.shapes
+    return BaselineSummary(name, source(recipe), recipe_hash(recipe, shapes), tuple(choices), recipe.epochs)

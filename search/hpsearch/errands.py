@@ -33,6 +33,8 @@ class Refit:
         baseline: The name of the baseline that it is, or None.
         learning_rates: The learning rate of each epoch of the validated run, up to its best.
         model: The ``.keras`` file to write; what it gives for a few images is written beside it, as ``.probe.npz``.
+        phases: The phase of each of those epochs, from 1; empty where there was but one.
+        epochs: How many epochs the validated run was given.
     """
 
     seed: int
@@ -41,6 +43,8 @@ class Refit:
     baseline: str | None
     learning_rates: tuple[float, ...]
     model: Path
+    phases: tuple[int, ...] = ()
+    epochs: int | None = None
 
 
 @dataclass(frozen=True)

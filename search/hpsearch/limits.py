@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from hpsearch.errors import InputError
+from hpsearch.metrics import RECORDED
 from hpsearch.study.trial import Epoch
 
 __all__ = ["Limits", "Target"]
@@ -19,7 +20,9 @@ TIMED_EPOCHS = 2
 
 _COMPARISONS = {">=": operator.ge, "<=": operator.le, ">": operator.gt, "<": operator.lt}
 _TARGET = re.compile(r"\s*(\w+)\s*(>=|<=|>|<)\s*(\S+)\s*")
-_METRICS = ("val_accuracy", "val_loss", "accuracy", "loss")
+_VALIDATION = tuple(name for name in RECORDED if name.startswith("val_"))
+_FIRST = ("val_accuracy", "val_loss")  # what most ask for
+_METRICS = tuple(dict.fromkeys((*_FIRST, *_VALIDATION, *RECORDED)))
 
 
 @dataclass(frozen=True)

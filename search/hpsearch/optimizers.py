@@ -1,17 +1,23 @@
-"""Optimizers and learning-rate schedules, declared."""
+"""Optimizers, declared."""
 
 from __future__ import annotations
 
 from dataclasses import replace
 from typing import Any
 
-from hpsearch.declare import Declared, Flag, Maybe, Number, Whole, declared, option
+from hpsearch.declare import Declared, Flag, Maybe, Number, declared, option
 
-__all__ = ["SGD", "Adam", "AdamW", "Plateau", "RMSprop"]
+__all__ = ["SGD", "Adam", "AdamW", "Optimizer", "RMSprop"]
 
 _RATE = Number(above=0)
 _DECAY = Maybe(Number(at_least=0))
 _SHARE = Number(at_least=0, below=1)
+
+
+def _options(said: Declared, learning_rate: Any, clip_norm: float | None) -> dict[str, Any]:
+    """The options of the Keras optimizer: what is said, unless a schedule stands in for the learning rate."""
+    rate = {} if learning_rate is None else {"learning_rate": learning_rate}
+    return {**vars(said), **rate, "global_clipnorm": clip_norm}
 
 
 @declared
@@ -23,20 +29,30 @@ class Adam(Declared):
         beta_1: Decay of the running mean of gradients.
         beta_2: Decay of the running mean of squared gradients.
         epsilon: What keeps the division finite.
+        weight_decay: Share of each weight taken away per step, times the learning rate; with it, this is ``AdamW``.
+            None is none.
     """
 
     learning_rate: float = option(_RATE, default=0.001)
     beta_1: float = option(_SHARE, default=0.9)
     beta_2: float = option(_SHARE, default=0.999)
     epsilon: float = option(_RATE, default=1e-7)
+    weight_decay: float | None = option(_DECAY, default=None)
 
-    def build(self) -> Any:
-        """The Keras optimizer."""
+    def canonical(self) -> Any:
+        """Without decay it is Adam, with decay AdamW, however it was written."""
+        return _adam(self, self.weight_decay)
+
+    def build(self, learning_rate: Any = None, clip_norm: float | None = None) -> Any:
+        """The Keras optimizer.
+
+        Args:
+            learning_rate: A Keras schedule that stands in for the number; None leaves the number.
+            clip_norm: The largest norm of all gradients together; None does not clip.
+        """
         from keras import optimizers
 
-        return optimizers.Adam(
-            learning_rate=self.learning_rate, beta_1=self.beta_1, beta_2=self.beta_2, epsilon=self.epsilon
-        )
+        return optimizers.Adam(**_options(self, learning_rate, clip_norm))
 
 
 @declared
@@ -57,17 +73,25 @@ class AdamW(Declared):
     beta_2: float = option(_SHARE, default=0.999)
     epsilon: float = option(_RATE, default=1e-7)
 
-    def build(self) -> Any:
-        """The Keras optimizer."""
+    def canonical(self) -> Any:
+        """Without decay it is Adam, with decay AdamW, however it was written."""
+        return _adam(self, self.weight_decay)
+
+    def build(self, learning_rate: Any = None, clip_norm: float | None = None) -> Any:
+        """The Keras optimizer.
+
+        Args:
+            learning_rate: A Keras schedule that stands in for the number; None leaves the number.
+            clip_norm: The largest norm of all gradients together; None does not clip.
+        """
         from keras import optimizers
 
-        return optimizers.AdamW(
-            learning_rate=self.learning_rate,
-            weight_decay=self.weight_decay,
-            beta_1=self.beta_1,
-            beta_2=self.beta_2,
-            epsilon=self.epsilon,
-        )
+        return optimizers.AdamW(**_options(self, learning_rate, clip_norm))
+
+
+def _adam(said: Adam | AdamW, decay: float | None) -> Adam | AdamW:
+    options = {name: getattr(said, name) for name in ("learning_rate", "beta_1", "beta_2", "epsilon")}
+    return AdamW(**options, weight_decay=decay) if decay else Adam(**options)
 
 
 @declared
@@ -94,16 +118,16 @@ class SGD(Declared):
     def canonical(self) -> SGD:
         return replace(self, weight_decay=self.weight_decay or None)
 
-    def build(self) -> Any:
-        """The Keras optimizer."""
+    def build(self, learning_rate: Any = None, clip_norm: float | None = None) -> Any:
+        """The Keras optimizer.
+
+        Args:
+            learning_rate: A Keras schedule that stands in for the number; None leaves the number.
+            clip_norm: The largest norm of all gradients together; None does not clip.
+        """
         from keras import optimizers
 
-        return optimizers.SGD(
-            learning_rate=self.learning_rate,
-            momentum=self.momentum,
-            nesterov=self.nesterov,
-            weight_decay=self.weight_decay,
-        )
+        return optimizers.SGD(**_options(self, learning_rate, clip_norm))
 
 
 @declared
@@ -114,37 +138,27 @@ class RMSprop(Declared):
         learning_rate: Step size.
         rho: Decay of the running mean of squared gradients.
         momentum: Share of the last step that is taken again.
+        weight_decay: Share of each weight taken away per step, times the learning rate; None is none.
     """
 
     learning_rate: float = option(_RATE, default=0.001)
     rho: float = option(_SHARE, default=0.9)
     momentum: float = option(_SHARE, default=0.0)
+    weight_decay: float | None = option(_DECAY, default=None)
 
-    def build(self) -> Any:
-        """The Keras optimizer."""
+    def canonical(self) -> RMSprop:
+        return replace(self, weight_decay=self.weight_decay or None)
+
+    def build(self, learning_rate: Any = None, clip_norm: float | None = None) -> Any:
+        """The Keras optimizer.
+
+        Args:
+            learning_rate: A Keras schedule that stands in for the number; None leaves the number.
+            clip_norm: The largest norm of all gradients together; None does not clip.
+        """
         from keras import optimizers
 
-        return optimizers.RMSprop(learning_rate=self.learning_rate, rho=self.rho, momentum=self.momentum)
+        return optimizers.RMSprop(**_options(self, learning_rate, clip_norm))
 
 
-@declared
-class Plateau(Declared):
-    """Cuts the learning rate whenever the validation loss has not improved for a while.
-
-    Args:
-        factor: What the learning rate is multiplied with.
-        patience: Epochs without improvement before it is cut.
-        min_learning_rate: It is never cut below this.
-    """
-
-    factor: float = option(Number(above=0, below=1), default=0.5)
-    patience: int = option(Whole(1), default=3)
-    min_learning_rate: float = option(Number(at_least=0), default=0.0)
-
-    def build(self) -> Any:
-        """The Keras callback."""
-        from keras import callbacks
-
-        return callbacks.ReduceLROnPlateau(
-            monitor="val_loss", factor=self.factor, patience=self.patience, min_lr=self.min_learning_rate
-        )
+Optimizer = Adam | AdamW | SGD | RMSprop

@@ -7,59 +7,85 @@ import inspect
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any
+from typing import Any, TypeVar
 
-from hpsearch.blocks.augment import Augment
 from hpsearch.blocks.backbones import Backbone
+from hpsearch.blocks.concat import BODY, DENSE, Branch, Concat
 from hpsearch.blocks.convnet import ConvNet
-from hpsearch.blocks.dense import Dense
+from hpsearch.blocks.pretrained import Pretrained
+from hpsearch.blocks.reading import read_by
+from hpsearch.blocks.tiled import READS, Shapes, Tiled, shape_read
 from hpsearch.declare import (
     Anything,
     Choice,
     Declared,
     Instance,
-    Many,
     Maybe,
     Number,
     Rule,
-    Whole,
+    brief,
     declared,
     is_declared,
     option,
     source,
+    transformed,
     walk_fields,
 )
+from hpsearch.domains import possible
 from hpsearch.errors import ModelError
-from hpsearch.optimizers import SGD, Adam, AdamW, Plateau, RMSprop
+from hpsearch.phases import may_freeze, phases_of, some
+from hpsearch.regime import Training, disagreement
 
 __all__ = ["HyperModel", "Model", "Recipe", "Training", "canonical", "code_of", "recipe_hash"]
-
-Optimizer = Adam | AdamW | SGD | RMSprop
-
-
-def _is_block(value: object) -> bool:
-    return is_declared(value) and callable(value)
 
 
 @declared
 class Model(Declared):
-    """A classifier: a body that sees the image, pooling, dense layers, and a head with one output a class.
+    """A network: a body that sees the data, pooling, dense layers, and a head.
 
     Args:
-        body: ``ConvNet(...)``, a backbone such as ``MobileNetV2()``, or a frozen dataclass of your own with
-            ``__call__(x)``, which gets pixels from 0 to 1 unless its class says ``pixels = "0..255"``.
+        body: ``ConvNet(...)``, a backbone such as ``MobileNetV2()``, ``Pretrained("trained.keras")``, ``Concat(...)``
+            for several inputs, or a frozen dataclass of your own with ``__call__(x)``, which gets pixels from 0 to 1
+            unless its class says ``pixels = "0..255"`` or ``pixels = "raw"``. None has none: the dense layers see a
+            table as the vector that it is, or bare pixels from 0 to 1.
+        input: The input of the data that it reads, or several images as one, ``Tiled("front", "back")``. None reads the
+            only one there is; the branches of a ``Concat`` say for themselves what they read.
         pooling: How features of height and width become a vector: ``"flatten"``, ``"average"`` or ``"max"`` (global).
         dropout: Share of the pooled features set to zero while training.
         dense: The layers before the head: ``Dense(...)`` or blocks of your own.
         head: ``"softmax"``: one unit a class, categorical cross-entropy; ``"sigmoid"``: one unit for two classes,
-            binary cross-entropy, the second class being 1.
+            binary cross-entropy, the second class being 1; ``"linear"``: one unit that tells an amount, such as a
+            price.
     """
 
-    body: Any = option(Instance((), "ConvNet(...), a backbone, or a block of your own", _is_block))
+    body: Any = option(BODY)
+    input: str | Tiled | None = option(READS, default=None)
     pooling: str = option(Choice("flatten", "average", "max"), default="flatten")
     dropout: float = option(Number(at_least=0, below=1), default=0.0)
-    dense: Sequence[Any] = option(Many(Instance((Dense,), "Dense(...) or a block of your own", _is_block)), default=())
-    head: str = option(Choice("softmax", "sigmoid"), default="softmax")
+    dense: Sequence[Any] = option(DENSE, default=())
+    head: str = option(Choice("softmax", "sigmoid", "linear"), default="softmax")
+
+    def conflict(self) -> tuple[str, str] | None:
+        if isinstance(self.body, Concat) and self.input is not None:
+            return "input", f"got {brief(self.input)} beside a Concat, whose branches say what they read; drop it."
+        return None
+
+    def canonical(self) -> Model:
+        """A single branch is a model of its own, unless two dropouts would meet in it."""
+        if not isinstance(self.body, Concat):
+            return self
+        used = list(self.body.used)
+        (name, branch), *others = used
+        if others or (self.dropout and (branch.dropout or branch.dense)):
+            return replace(self, pooling="flatten")
+        return replace(
+            self,
+            body=branch.body,
+            input=branch.input or name,
+            pooling=branch.pooling,
+            dropout=self.dropout or branch.dropout,
+            dense=(*branch.dense, *self.dense),
+        )
 
 
 @declared
@@ -161,39 +187,6 @@ def _equal(left: Any, right: Any) -> bool:
 
 
 @declared
-class Training(Declared):
-    """How a network is trained.
-
-    Args:
-        epochs: The most epochs.
-        batch_size: Images a step.
-        optimizer: ``Adam(...)``, ``AdamW(...)``, ``SGD(...)`` or ``RMSprop(...)``.
-        schedule: ``Plateau(...)``, or None for a constant learning rate.
-        early_stopping: Epochs without an improvement of the validation loss after which training ends; None goes on.
-        augment: Random changes of the training images; None makes none.
-    """
-
-    epochs: int = option(Whole(1))
-    batch_size: int = option(Whole(1), default=32)
-    optimizer: Optimizer = option(
-        Instance((Adam, AdamW, SGD, RMSprop), "Adam(...), AdamW(...), SGD(...), RMSprop(...)"), default=Adam()
-    )
-    schedule: Plateau | None = option(Maybe(Instance((Plateau,), "Plateau(...)")), default=None)
-    early_stopping: int | None = option(Maybe(Whole(1)), default=None)
-    augment: Augment | None = option(Maybe(Instance((Augment,), "Augment(...)")), default=None)
-
-    def canonical(self) -> Training:
-        return replace(self, augment=self.augment if self.augment is not None and self.augment.active else None)
-
-    def respelled(self, like: Any) -> Iterable[tuple[Any, Any]]:
-        yield like, self
-        if self.augment is None:
-            yield like, replace(self, augment=Augment())
-        elif not self.augment.active:
-            yield like, replace(self, augment=None)
-
-
-@declared
 class Recipe(Declared):
     """A network and how it is trained; concrete when it holds no domains.
 
@@ -205,8 +198,31 @@ class Recipe(Declared):
     model: Model | HyperModel = option(Instance((Model, HyperModel), "Model(...), HyperModel(build)"))
     training: Training = option(Instance((Training,), "Training(...)"))
 
+    @property
+    def epochs(self) -> int:
+        """The most epochs of all phases together; only of a recipe without domains."""
+        return sum(phase.epochs for phase in phases_of(self.training, self.model))
 
-def canonical(recipe: Recipe, input_shape: tuple[int, int, int] | None = None) -> Recipe:
+    def conflict(self) -> tuple[str, str] | None:
+        return disagreement(self.model, self.training)
+
+    def canonical(self) -> Recipe:
+        if self.training.fine_tune is None or may_freeze(self.model):
+            return self
+        return replace(self, training=replace(self.training, fine_tune=None))
+
+    def respelled(self, like: Any) -> Iterable[tuple[Any, Any]]:
+        yield like, self
+        if may_freeze(self.model):
+            return
+        for training in possible(like.training):
+            for tuning in possible(training.fine_tune):
+                other = None if tuning is None else some(tuning)
+                if other != self.training.fine_tune:
+                    yield like, replace(self, training=replace(self.training, fine_tune=other))
+
+
+def canonical(recipe: Recipe, shapes: Shapes | tuple[int, int, int] | None = None) -> Recipe:
     """The one spelling of everything that builds the same network and trains it the same way.
 
     Different spellings of one list of filters, settings said on the network or on each stage, options that have no
@@ -215,27 +231,48 @@ def canonical(recipe: Recipe, input_shape: tuple[int, int, int] | None = None) -
 
     Args:
         recipe: A recipe without domains.
-        input_shape: Height, width and channels of the images, if known: where a body leaves a single pixel, all ways of
-            pooling it are one, and resizing images to the size they have does nothing.
+        shapes: The inputs of the data by name, if known, or height, width and channels where images are all there is:
+            where a body leaves a single pixel, all ways of pooling it are one, and resizing images to the size they
+            have does nothing.
     """
     recipe = _canonical_part(recipe)
-    if input_shape is None or not isinstance(recipe.model, Model):
+    if shapes is None or not isinstance(recipe.model, Model):
         return recipe
-    return replace(recipe, model=_canonical_for(recipe.model, input_shape))
+    shapes = {"image": shapes} if isinstance(shapes, tuple) else shapes
+    return replace(recipe, model=_canonical_for(recipe.model, shapes))
 
 
-def _canonical_for(model: Model, input_shape: tuple[int, int, int]) -> Model:
-    """A canonical model without what changes nothing for images of this shape."""
-    body = model.body
-    if isinstance(body, ConvNet | Backbone) and (body.input_size,) * 2 == input_shape[:2]:
-        model = replace(model, body=replace(body, input_size=None))
-    if not isinstance(body, ConvNet):
-        return model
+def _canonical_for(model: Model, shapes: Shapes) -> Model:
+    """A canonical model without what changes nothing for data of these shapes."""
+    if isinstance(model.body, Concat):
+        branches = {name: _canonical_reader(branch, name, shapes) for name, branch in model.body.used}
+        return replace(model, body=Concat(**branches))
+    if len(shapes) == 1 and model.input == next(iter(shapes)):
+        model = replace(model, input=None)
+    return _canonical_reader(model, None, shapes)
+
+
+_Reader = TypeVar("_Reader", Model, Branch)
+
+
+def _canonical_reader(part: _Reader, name: str | None, shapes: Shapes) -> _Reader:
+    """A model, or a branch of this name, without what changes nothing for what it reads."""
+    body = part.body
     try:
-        shape = body.output_shape(input_shape)
+        shape = shape_read(read_by(part.input, name, shapes), shapes)
     except ModelError:
-        return model
-    return replace(model, pooling="flatten") if shape and shape[:2] == (1, 1) else model
+        return part
+    if isinstance(body, ConvNet | Backbone | Pretrained) and (body.input_size,) * 2 == shape[:2]:
+        part = replace(part, body=replace(body, input_size=None))
+    if body is None:
+        return replace(part, pooling="flatten") if len(shape) == 1 else part
+    if not isinstance(body, ConvNet) or len(shape) != 3:
+        return part
+    try:
+        left = body.output_shape((shape[0], shape[1], shape[2]))
+    except ModelError:
+        return part
+    return replace(part, pooling="flatten") if left and left[:2] == (1, 1) else part
 
 
 def _canonical_part(value: Any) -> Any:
@@ -256,14 +293,20 @@ def _canonical_option(value: Any, rule: Rule) -> Any:
     return _canonical_part(value)
 
 
-def recipe_hash(recipe: Recipe, input_shape: tuple[int, int, int] | None = None) -> str:
+def recipe_hash(recipe: Recipe, shapes: Shapes | tuple[int, int, int] | None = None) -> str:
     """Twelve hexadecimal digits shared by all recipes that build and train the same network.
+
+    A trained model that a recipe names counts by what is in its file.
 
     Args:
         recipe: A recipe without domains.
-        input_shape: Height, width and channels of the images, if known.
+        shapes: As for `canonical`.
     """
-    text = " ".join(source(canonical(recipe, input_shape)).split())
+
+    def named(part: Any) -> Any:
+        return part.by_content if isinstance(part, Pretrained) else part
+
+    text = " ".join(source(transformed(canonical(recipe, shapes), named)).split())
     if isinstance(recipe.model, HyperModel):
         text += code_of(recipe.model.build)
     return hashlib.sha256(text.encode()).hexdigest()[:12]

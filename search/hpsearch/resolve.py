@@ -273,6 +273,7 @@ class _Matcher:
         yield from self._all(fields, _Way({**way.answers, **given}, way.tied))
 
     def _declared(self, tree: Any, value: Any, address: str, way: _Way) -> Iterator[_Way]:
+        value = value.alike(tree) if isinstance(value, Declared) else value
         if type(value) is not type(tree):
             self._refuse(f"got {_short(value)}; the space allows {type(tree).__name__}.", address)
             return

@@ -5,16 +5,31 @@ from __future__ import annotations
 import hashlib
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any
 
 from hpsearch.addresses import Parameter
+from hpsearch.agreement import check_agreement, check_measurable
 from hpsearch.check import check
 from hpsearch.data import Data, check_declaration, named, with_classes
-from hpsearch.declare import Declared, Instance, Maybe, Rule, Text, Whole, declared, option, problem_with, source
+from hpsearch.declare import (
+    Choice,
+    Declared,
+    Instance,
+    Many,
+    Maybe,
+    Rule,
+    Text,
+    Whole,
+    declared,
+    option,
+    problem_with,
+    source,
+)
 from hpsearch.domains import Scalar, possible
 from hpsearch.errors import SpaceError, join_address
+from hpsearch.metrics import METRICS, objective_problem
 from hpsearch.recipe import HyperModel, Model, Recipe, code_of
 from hpsearch.resolve import Answers, answers_of, has_domains, resolve
 
@@ -117,8 +132,6 @@ class Objective:
         maximize: Whether more is better.
     """
 
-    METRICS: ClassVar[tuple[str, ...]] = ("val_accuracy", "val_loss")
-
     metric: str
     maximize: bool
 
@@ -127,12 +140,12 @@ class Objective:
         """Read ``"max val_accuracy"``.
 
         Raises:
-            SpaceError: Another wording or an unknown metric.
+            SpaceError: Another wording, an unknown metric, or the wrong direction for it.
         """
-        words = text.split()
-        if len(words) != 2 or words[0] not in ("max", "min") or words[1] not in cls.METRICS:
-            raise SpaceError(f'got "{text}"; allowed: "max val_accuracy" or "min val_loss".', "objective")
-        return cls(metric=words[1], maximize=words[0] == "max")
+        if problem := objective_problem(text):
+            raise SpaceError(problem, "objective")
+        direction, metric = text.split()
+        return cls(metric=metric, maximize=direction == "max")
 
     def __str__(self) -> str:
         return f"{'max' if self.maximize else 'min'} {self.metric}"
@@ -142,9 +155,10 @@ class Objective:
         return left > right if self.maximize else left < right
 
 
-_DATA = Instance((Data, str), "the name of a data set, ImageFolder(...) or Arrays(...)")
+_DATA = Instance((Data, str), "the name of a data set, ImageFolder(...), Table(...) or Arrays(...)")
 _RECIPE = Instance((Recipe,), "Recipe(...)")
 _BASELINES = Maybe(Instance((dict,), 'recipes by name, such as {"by_hand": Recipe(...)}'))
+_MEASURED = Many(Choice(*METRICS))
 _CONSTRAINTS = Maybe(Instance((AtMost,), 'at_most(parameters=..., flops=..., memory="12GB")'))
 
 
@@ -164,8 +178,13 @@ class Space(Declared):
         search: The recipe with domains.
         baselines: Hand-made networks by name; each must be a point of the space. They are trained first and compared
             with what is found.
-        objective: ``"max val_accuracy"`` or ``"min val_loss"``.
+        objective: ``"max val_accuracy"``, ``"min val_loss"``, or another metric on validation: ``"max val_auc"``,
+            ``"max val_f1"``, ``"max val_precision"``, ``"max val_recall"``; for amounts ``"min val_mae"``,
+            ``"min val_rmse"``, ``"max val_r2"``.
         constraints: ``at_most(parameters=..., flops=..., memory="12GB")``, or None.
+        metrics: What each epoch is measured by besides loss, accuracy and the objective: ``"auc"``, ``"f1"``,
+            ``"precision"``, ``"recall"``. With two classes they are those of the second class, with more the mean over
+            the classes. For amounts mae, rmse and r2 are always measured.
 
     Raises:
         SpaceError: Something is not allowed; the sentence says where, what it got and what is allowed.
@@ -176,9 +195,10 @@ class Space(Declared):
     baselines: Mapping[str, Recipe] | None = option(_BASELINES, default=None)
     objective: str = option(Text(), default="max val_accuracy")
     constraints: AtMost | None = option(_CONSTRAINTS, default=None)
+    metrics: Sequence[str] = option(_MEASURED, default=())
 
     def __post_init__(self) -> None:
-        for name, rule in (("data", _DATA), ("constraints", _CONSTRAINTS)):
+        for name, rule in (("data", _DATA), ("constraints", _CONSTRAINTS), ("metrics", _MEASURED)):
             _check_plain(getattr(self, name), rule, name)
         if problem := problem_with(self.baselines, _BASELINES):
             raise SpaceError(problem, "baselines")
@@ -186,7 +206,7 @@ class Space(Declared):
         data = named(self.data) if isinstance(self.data, str) else self.data
         check_declaration(data)
         object.__setattr__(self, "data", with_classes(data))
-        Objective.parse(self.objective)
+        check_measurable(self._classes, Objective.parse(self.objective).metric, self.metrics)
         self._check_heads(self.search, "")
         if self.baselines is not None:
             plain = {name: self._checked_baseline(name, recipe) for name, recipe in self.baselines.items()}
@@ -213,12 +233,18 @@ class Space(Declared):
 
     def _check_heads(self, recipe: Recipe, address: str) -> None:
         """A sigmoid head has one unit, which can tell two classes apart and no more."""
+        check_agreement(recipe, self._classes, Objective.parse(self.objective).metric, address)
         models = [model for model in possible(recipe.model) if isinstance(model, Model)]
         if any("sigmoid" in possible(model.head) for model in models) and len(self.declaration.class_names) != 2:
             raise SpaceError(
                 f'got "sigmoid" for {len(self.declaration.class_names)} classes; write "softmax".',
                 join_address(address, "model.head"),
             )
+
+    @property
+    def _classes(self) -> int:
+        """How many classes the data has; 0 where it has amounts."""
+        return len(self.declaration.class_names)
 
     @property
     def declaration(self) -> Data:
@@ -237,12 +263,14 @@ class Space(Declared):
     @property
     def text(self) -> str:
         """What is searched, as source: the recipe with its domains, the data, the objective, the limits."""
-        said = {
+        said: dict[str, Any] = {
             "data": self.data,
             "search": self.search,
             "objective": self.objective,
             "constraints": self.constraints,
         }
+        if self.metrics:
+            said["metrics"] = self.metrics
         return "\n".join(f"{name} = {source(value, before=len(name) + 3)}" for name, value in said.items()) + "\n"
 
     @property

@@ -11,6 +11,7 @@ from pathlib import Path
 from types import CodeType, ModuleType
 from typing import Any
 
+from hpsearch.blocks.files import look_in
 from hpsearch.errors import InputError, SpaceError, did_you_mean
 from hpsearch.recipe import Recipe
 from hpsearch.space import Space
@@ -75,6 +76,7 @@ def load_recipe(text: str, space_file: Path, module_path: Path | None = None, or
 def _run(path: Path, module_path: Path | None) -> ModuleType:
     """Run a space file as it stands on disk; the import system's bytecode can be older than a quick edit."""
     code = compile(_parsed(path), str(path), "exec", dont_inherit=True)
+    look_in(space=module_path or path.parent)
     folder = str((module_path or path.parent).resolve())
     if folder not in sys.path:
         sys.path.insert(0, folder)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import warnings
 from typing import Any, ClassVar
 
+from hpsearch.blocks.frozen import freeze, thaw_conflict
 from hpsearch.blocks.resize import INPUT_SIZE, resized
 from hpsearch.declare import Choice, Declared, Either, Flag, Number, Text, Whole, declared, option
 from hpsearch.errors import ModelError, WeightsError
@@ -47,12 +48,10 @@ class Backbone(Declared):
     unfreeze_last: int = option(Whole(0), default=0)
 
     def conflict(self) -> tuple[str, str] | None:
-        if not self.frozen and self.unfreeze_last:
-            return "unfreeze_last", "got layers to unfreeze although frozen=False unfreezes all; drop one of the two."
         if self.frozen and self.weights is None and not self.unfreeze_last:
             problem = "got None for a frozen backbone, which would stay random"
             return "weights", f'{problem}; write frozen=False or weights="imagenet".'
-        return None
+        return thaw_conflict(self.frozen, self.unfreeze_last)
 
     def weights_file(self, size: int) -> str:
         """The file name Keras gives the ImageNet weights without their top.
@@ -66,15 +65,16 @@ class Backbone(Declared):
         """Build the network of ``keras.applications`` without its top."""
         raise NotImplementedError
 
-    def preprocessed(self, x: Any) -> Any:
-        """Pixels from 0 to 255 as the backbone wants them."""
+    def preprocessed(self, x: Any, prefix: str = "") -> Any:
+        """Pixels from 0 to 255 as the backbone wants them; the names of layers begin with the prefix."""
         return x
 
-    def __call__(self, x: Any) -> Any:
+    def __call__(self, x: Any, prefix: str = "") -> Any:
         """Apply the backbone.
 
         Args:
             x: A symbolic tensor of shape (batch, height, width, 1 or 3), float from 0 to 255.
+            prefix: What the names of layers begin with.
 
         Returns:
             The features: a symbolic tensor of shape (batch, height, width, channels), float.
@@ -85,7 +85,7 @@ class Backbone(Declared):
         """
         from keras import layers
 
-        x = resized(x, self.input_size)
+        x = resized(x, self.input_size, prefix)
         height, width, channels = x.shape[1:]
         if min(height, width) < self.smallest:
             raise ModelError(
@@ -94,12 +94,14 @@ class Backbone(Declared):
                 "input_size",
             )
         if channels == 1:
-            x = layers.Concatenate(name="grey_to_rgb")([x, x, x])
+            x = layers.Concatenate(name=f"{prefix}grey_to_rgb")([x, x, x])
         elif channels != 3:
             raise ModelError(f"{type(self).__name__} takes grey or colour images and gets {channels} channels.")
         backbone = self._loaded((height, width, 3))
-        self._freeze(backbone)
-        return backbone(self.preprocessed(x), training=False if self.frozen else None)
+        backbone.name = prefix + backbone.name
+        if self.frozen:
+            freeze(backbone, self.unfreeze_last)
+        return backbone(self.preprocessed(x, prefix), training=False if self.frozen else None)
 
     def _loaded(self, input_shape: tuple[int, int, int]) -> Any:
         try:
@@ -123,37 +125,19 @@ class Backbone(Declared):
             "into the data directory or into ~/.keras/models."
         )
 
-    def _freeze(self, backbone: Any) -> None:
-        """Freeze what is to be frozen, and keep all of it in inference mode.
 
-        Keras passes ``training=True`` on to a nested model even where it was called with ``training=False``, so each
-        layer that behaves otherwise while training has to be told itself.
-        """
-        from keras import layers
-
-        if not self.frozen:
-            return
-        learning = backbone.layers[-self.unfreeze_last :] if self.unfreeze_last else []
-        for layer in backbone.layers:
-            layer.trainable = layer in learning and not isinstance(layer, layers.BatchNormalization)
-            if isinstance(layer, layers.Dropout):
-                layer.rate = 0.0
-        if not learning:
-            backbone.trainable = False
-
-
-def _centred_bgr(x: Any) -> Any:
+def _centred_bgr(x: Any, prefix: str) -> Any:
     """Blue, green, red minus the mean of ImageNet, as the networks trained with Caffe want it."""
     from keras import layers, ops
 
-    return layers.Rescaling(1.0, offset=[-103.939, -116.779, -123.68], name="centre")(ops.flip(x, axis=-1))
+    return layers.Rescaling(1.0, offset=[-103.939, -116.779, -123.68], name=f"{prefix}centre")(ops.flip(x, axis=-1))
 
 
-def _symmetric(x: Any) -> Any:
+def _symmetric(x: Any, prefix: str) -> Any:
     """Pixels from -1 to 1."""
     from keras import layers
 
-    return layers.Rescaling(1 / 127.5, offset=-1.0, name="symmetric")(x)
+    return layers.Rescaling(1 / 127.5, offset=-1.0, name=f"{prefix}symmetric")(x)
 
 
 @declared
@@ -168,8 +152,8 @@ class VGG16(Backbone):
 
         return applications.VGG16(**options)
 
-    def preprocessed(self, x: Any) -> Any:
-        return _centred_bgr(x)
+    def preprocessed(self, x: Any, prefix: str = "") -> Any:
+        return _centred_bgr(x, prefix)
 
 
 @declared
@@ -184,8 +168,8 @@ class ResNet50(Backbone):
 
         return applications.ResNet50(**options)
 
-    def preprocessed(self, x: Any) -> Any:
-        return _centred_bgr(x)
+    def preprocessed(self, x: Any, prefix: str = "") -> Any:
+        return _centred_bgr(x, prefix)
 
 
 @declared
@@ -213,8 +197,8 @@ class MobileNetV2(Backbone):
 
         return applications.MobileNetV2(alpha=self.alpha, **options)
 
-    def preprocessed(self, x: Any) -> Any:
-        return _symmetric(x)
+    def preprocessed(self, x: Any, prefix: str = "") -> Any:
+        return _symmetric(x, prefix)
 
 
 @declared

@@ -12,7 +12,8 @@ from typing import Any, ClassVar
 
 from hpsearch.blocks.batchnorm import MOMENTUM
 from hpsearch.blocks.resize import INPUT_SIZE, resized
-from hpsearch.blocks.stage import INHERIT, PAD, PLACEMENT, RATE, SETTINGS, Stage, one_stage, singles
+from hpsearch.blocks.stage import INHERIT, PAD, PLACEMENT, POOL, RATE, SETTINGS, Stage, one_stage, singles
+from hpsearch.blocks.stem import Stem
 from hpsearch.blocks.weights import (
     ACTIVATION,
     CONSTRAINT,
@@ -24,7 +25,6 @@ from hpsearch.blocks.weights import (
     MaxNorm,
 )
 from hpsearch.declare import (
-    Choice,
     Declared,
     Flag,
     Instance,
@@ -38,7 +38,7 @@ from hpsearch.declare import (
 from hpsearch.domains import Domain, OneOf, Repeat, Tied
 from hpsearch.errors import ModelError
 
-__all__ = ["ConvNet", "Stage"]
+__all__ = ["ConvNet", "Stage", "Stem"]
 
 
 _MOST_SPELLINGS = 256  # settings left open on the network and on stages at once multiply
@@ -55,6 +55,7 @@ class ConvNet(Declared):
     Args:
         stages: The stages; a user's own block (a frozen dataclass with ``__call__(x)``) may stand among them.
         input_size: Side in pixels to which images are resized first; None takes them as they are.
+        stem: ``Stem(...)``, which stands before the stages, or None.
         kernel_size: Side of the convolution window.
         strides: Stride of the first convolution of a stage.
         padding: ``"same"`` or ``"valid"``, for the convolutions.
@@ -65,6 +66,12 @@ class ConvNet(Declared):
             convolution, or ``"once_per_stage"``, after the last activation of a stage.
         batchnorm_momentum: How slowly the moving statistics follow. None fits it to the number of steps of an epoch, so
             that every epoch is validated with statistics of its own: Keras's 0.99 needs hundreds of steps for that.
+        separable: Whether convolutions are depthwise separable: one window a channel, then a 1x1 convolution across
+            channels (Chollet, "Xception", CVPR 2017). Initializer, constraint and penalty hold for both.
+        residual: Whether what goes into a stage is added to what its convolutions give (He et al., "Deep residual
+            learning for image recognition", CVPR 2016): before the last activation, and before the pool. Batch
+            normalisation ``"before_activation"`` stands before the sum, the others after it. Where channels or stride
+            change, what goes in passes through a 1x1 convolution first.
         pool: What closes a stage: ``"max"``, ``"average"`` or None.
         pool_size: Side of the pooling window.
         pool_stride: Stride of the pool; None is the size of its window.
@@ -78,6 +85,7 @@ class ConvNet(Declared):
 
     stages: Sequence[Any] = option(Many(Instance((Stage,), "Stage(...) or a block of your own", _is_block), at_least=1))
     input_size: int | None = option(INPUT_SIZE, default=None)
+    stem: Stem | None = option(Maybe(Instance((Stem,), "Stem(filters=64)")), default=None)
     kernel_size: int = option(Whole(1), default=3)
     strides: int = option(Whole(1), default=1)
     padding: str = option(PAD, default="same")
@@ -86,7 +94,9 @@ class ConvNet(Declared):
     use_bias: bool = option(Flag(), default=True)
     batchnorm: str | None = option(PLACEMENT, default=None)
     batchnorm_momentum: float | None = option(MOMENTUM, default=None)
-    pool: str | None = option(Choice(None, "max", "average"), default="max")
+    separable: bool = option(Flag(), default=False)
+    residual: bool = option(Flag(), default=False)
+    pool: str | None = option(POOL, default="max")
     pool_size: int = option(Whole(1), default=2)
     pool_stride: int | None = option(Maybe(Whole(1)), default=None)
     pool_padding: str = option(PAD, default="valid")
@@ -110,18 +120,23 @@ class ConvNet(Declared):
         """
         if self.input_size is not None:
             shape = (self.input_size, self.input_size, shape[2])
-        for number, stage in enumerate(self.stages):
+        for address, stage in self._parts():
             if not isinstance(stage, Stage):
                 return None
             try:
                 shape = self.complete(stage).output_shape(shape)
             except ModelError as error:
-                raise error.below(f"stages[{number}]") from None
+                raise error.below(address) from None
         return shape
+
+    def _parts(self) -> list[tuple[str, Any]]:
+        """The stem as a stage, the stages and the blocks of the user's own, with their addresses."""
+        stem = [] if self.stem is None else [("stem", self.stem.stage)]
+        return stem + [(f"stages[{number}]", stage) for number, stage in enumerate(self.stages)]
 
     def canonical(self) -> ConvNet:
         stages: list[Any] = []
-        for stage in self.stages:
+        for _, stage in self._parts():
             for single in singles(self.complete(stage)) if isinstance(stage, Stage) else [stage]:
                 if stages and one_stage(stages[-1], single):
                     stages[-1] = replace(
@@ -135,7 +150,7 @@ class ConvNet(Declared):
             name: value if all(getattr(stage, name) == value for stage in plain) else _DEFAULTS[name]
             for name, value in common.items()
         }
-        return replace(self, stages=tuple(_inheriting(stage, common) for stage in stages), **common)
+        return replace(self, stem=None, stages=tuple(_inheriting(stage, common) for stage in stages), **common)
 
     def respelled(self, like: Any) -> Iterable[tuple[Any, Any]]:
         """What is said on the network and what on its stages compares once each stage says everything.
@@ -161,6 +176,8 @@ class ConvNet(Declared):
             partly: Whether any stage to compare with says the setting for itself.
         """
         fixed, own = getattr(like, name), getattr(self, name)
+        if self.stem is not None and name in _OF_STEM:
+            return [own]
         found = [getattr(stage, name) for stage in stages]
         if partly and not isinstance(fixed, Domain):
             return [fixed]
@@ -172,11 +189,12 @@ class ConvNet(Declared):
         # A stride of None is the size of the window: the two spellings of one pool.
         return _different([common, None, *(stage.pool_size for stage in stages)])
 
-    def __call__(self, x: Any) -> Any:
+    def __call__(self, x: Any, prefix: str = "") -> Any:
         """Apply the stages.
 
         Args:
             x: A symbolic tensor of shape (batch, height, width, channels), float from 0 to 1.
+            prefix: What the names of layers begin with.
 
         Returns:
             A symbolic tensor of shape (batch, height, width, channels), float.
@@ -185,10 +203,16 @@ class ConvNet(Declared):
             ModelError: A window does not fit; the address names the stage.
         """
         self.output_shape(tuple(x.shape[1:]))
-        x = resized(x, self.input_size)
+        x = resized(x, self.input_size, prefix)
+        if self.stem is not None:
+            x = self.complete(self.stem.stage)(x, name=f"{prefix}stem")
         for number, stage in enumerate(self.stages, start=1):
-            x = self.complete(stage)(x, name=f"stage{number}") if isinstance(stage, Stage) else stage(x)
+            x = self.complete(stage)(x, name=f"{prefix}stage{number}") if isinstance(stage, Stage) else stage(x)
         return x
+
+
+_OF_STEM = tuple(name for name in SETTINGS if getattr(Stem(filters=1).stage, name) is INHERIT)
+"""The settings that a stem leaves to the network."""
 
 
 def _different(values: list[Any]) -> list[Any]:

@@ -11,15 +11,16 @@ __all__ = ["INPUT_SIZE", "resized"]
 INPUT_SIZE = Maybe(Whole(1))
 
 
-def resized(x: Any, size: int | None) -> Any:
+def resized(x: Any, size: int | None, prefix: str = "") -> Any:
     """Images of ``size`` by ``size`` pixels (bilinear); untouched when they are that large already.
 
     Args:
         x: A symbolic tensor of shape (batch, height, width, channels), float.
         size: The side wanted, in pixels; None keeps what is there.
+        prefix: What the name of the layer begins with.
     """
     from keras import layers
 
     if size is None or tuple(x.shape[1:3]) == (size, size):
         return x
-    return layers.Resizing(size, size, name="resize")(x)
+    return layers.Resizing(size, size, name=f"{prefix}resize")(x)

@@ -40,6 +40,8 @@ __all__ = [
     "INHERIT",
     "PAD",
     "PLACEMENT",
+    "PLAIN",
+    "POOL",
     "RATE",
     "SETTINGS",
     "Stage",
@@ -59,6 +61,7 @@ INHERIT: Any = _Inherit.INHERIT
 PLACEMENT = Choice(None, "before_activation", "after_activation", "once_per_stage")
 PAD = Choice("same", "valid")
 RATE = Number(at_least=0, below=1)
+POOL = Choice(None, "max", "average")
 
 
 def _setting(rule: Rule) -> Any:
@@ -89,7 +92,9 @@ class Stage(Declared):
     use_bias: bool = _setting(Flag())
     batchnorm: str | None = _setting(PLACEMENT)
     batchnorm_momentum: float | None = _setting(MOMENTUM)
-    pool: str | None = _setting(Choice(None, "max", "average"))
+    separable: bool = _setting(Flag())
+    residual: bool = _setting(Flag())
+    pool: str | None = _setting(POOL)
     pool_size: int = _setting(Whole(1))
     pool_stride: int | None = _setting(Maybe(Whole(1)))
     pool_padding: str = _setting(PAD)
@@ -142,6 +147,9 @@ class Stage(Declared):
             ModelError: A kernel or pool is larger than what is left of the image.
         """
         height, width, _ = shape
+        if self.residual and self.padding == "valid" and self.kernel_size > 1:
+            problem = "got True with padding 'valid', which makes the sum of two sizes"
+            raise ModelError(f"{problem}; write padding='same' or residual=False.", "residual")
         for number in range(len(self.widths)):
             stride = self.strides if number == 0 else 1
             height, width = self._window("kernel_size", height, width, self.kernel_size, stride, self.padding)
@@ -173,25 +181,9 @@ class Stage(Declared):
         """
         from keras import layers
 
-        early = self.batchnorm == "before_activation"
-        for number, width in enumerate(self.widths, start=1):
-            conv = f"{name}_conv{number}"
-            x = layers.Conv2D(
-                width,
-                self.kernel_size,
-                strides=self.strides if number == 1 else 1,
-                padding=self.padding,
-                activation="linear" if early else self.activation,
-                kernel_initializer=self.initializer,
-                use_bias=self.use_bias,
-                kernel_constraint=built(self.kernel_constraint),
-                kernel_regularizer=built(self.kernel_regularizer),
-                name=conv,
-            )(x)
-            if self.batchnorm and (self.batchnorm != "once_per_stage" or number == len(self.widths)):
-                x = batchnorm(x, self.batchnorm_momentum, f"{conv}_batchnorm")
-            if early and self.activation != "linear":
-                x = layers.Activation(self.activation, name=f"{conv}_{self.activation}")(x)
+        shortcut = self._shortcut(x, name) if self.residual else None
+        for number in range(1, len(self.widths) + 1):
+            x = self._convolved(x, number, name, shortcut if number == len(self.widths) else None)
         if self.pool:
             pool = layers.MaxPooling2D if self.pool == "max" else layers.AveragePooling2D
             x = pool(self.pool_size, strides=self.pool_stride, padding=self.pool_padding, name=f"{name}_pool")(x)
@@ -199,15 +191,90 @@ class Stage(Declared):
             x = layers.Dropout(self.dropout, name=f"{name}_dropout")(x)
         return x
 
+    def _convolved(self, x: Any, number: int, name: str, shortcut: Any) -> Any:
+        """One convolution with its activation and batch normalisation; what is added is added before the activation."""
+        from keras import layers
+
+        conv = f"{name}_conv{number}"
+        normalised = bool(self.batchnorm) and (self.batchnorm != "once_per_stage" or number == len(self.widths))
+        early = self.batchnorm == "before_activation"
+        apart = early or shortcut is not None
+        x = self._convolution(self.widths[number - 1], self.strides if number == 1 else 1, not apart, conv)(x)
+        if early:
+            x = batchnorm(x, self.batchnorm_momentum, f"{conv}_batchnorm")
+        if shortcut is not None:
+            x = layers.Add(name=f"{name}_add")([x, shortcut])
+        if apart and self.activation != "linear":
+            x = layers.Activation(self.activation, name=f"{conv}_{self.activation}")(x)
+        if normalised and not early:
+            x = batchnorm(x, self.batchnorm_momentum, f"{conv}_batchnorm")
+        return x
+
+    def _convolution(self, width: int, stride: int, activated: bool, name: str) -> Any:
+        """The Keras layer of a convolution."""
+        from keras import layers
+
+        options = {
+            "strides": stride,
+            "padding": self.padding,
+            "activation": self.activation if activated else "linear",
+            "use_bias": self.use_bias,
+            "name": name,
+        }
+        bounds = {
+            "initializer": self.initializer,
+            "constraint": built(self.kernel_constraint),
+            "regularizer": built(self.kernel_regularizer),
+        }
+        if not self.separable:
+            return layers.Conv2D(
+                width, self.kernel_size, **options, **{f"kernel_{key}": each for key, each in bounds.items()}
+            )
+        both = {f"{kernel}_{key}": each for kernel in ("depthwise", "pointwise") for key, each in bounds.items()}
+        return layers.SeparableConv2D(width, self.kernel_size, **options, **both)
+
+    def _shortcut(self, x: Any, name: str) -> Any:
+        """What goes past the convolutions: the input, through a 1x1 convolution where its shape is another."""
+        from keras import layers
+
+        if x.shape[-1] == self.widths[-1] and self.strides == 1:
+            return x
+        shortcut = layers.Conv2D(
+            self.widths[-1],
+            1,
+            strides=self.strides,
+            kernel_initializer=self.initializer,
+            use_bias=self.use_bias,
+            kernel_constraint=built(self.kernel_constraint),
+            kernel_regularizer=built(self.kernel_regularizer),
+            name=f"{name}_shortcut",
+        )(x)
+        if self.batchnorm == "before_activation":
+            shortcut = batchnorm(shortcut, self.batchnorm_momentum, f"{name}_shortcut_batchnorm")
+        return shortcut
+
 
 SETTINGS = tuple(field.name for field in fields(Stage) if field.name not in ("filters", "convs"))
 _OF_CONVOLUTIONS = tuple(
     name for name in SETTINGS if name not in ("strides", "dropout") and not name.startswith("pool")
 )
 
+PLAIN: dict[str, Any] = {
+    "padding": "same",
+    "pool_padding": "same",
+    "dropout": 0.0,
+    "separable": False,
+    "residual": False,
+}
+"""What a stem is, whatever the network says."""
+
 
 def singles(stage: Stage) -> list[Stage]:
-    """A complete stage as one stage a convolution, without settings that change nothing."""
+    """A complete stage as one stage a convolution, without settings that change nothing; a residual one stays whole."""
+    if stage.residual:
+        placement = "after_activation" if len(stage.widths) == 1 else "once_per_stage"
+        once = stage.batchnorm == "once_per_stage"
+        return [_effective(replace(stage, filters=stage.widths, batchnorm=placement if once else stage.batchnorm))]
     singles = [replace(stage, filters=(width,), convs=None) for width in stage.widths]
     *others, last = singles
     if stage.batchnorm == "once_per_stage":
@@ -219,9 +286,9 @@ def singles(stage: Stage) -> list[Stage]:
 
 
 def _effective(stage: Stage) -> Stage:
-    """A stage of a single convolution without settings that change nothing."""
+    """A stage of a single convolution, or a residual one, without settings that change nothing."""
     settings: dict[str, Any] = {}
-    if stage.batchnorm == "after_activation" and stage.activation == "linear":
+    if stage.batchnorm == "after_activation" and stage.activation == "linear" and not stage.residual:
         settings["batchnorm"] = "before_activation"
     if stage.batchnorm is None:
         settings["batchnorm_momentum"] = None
@@ -241,6 +308,6 @@ def one_stage(first: Any, second: Any) -> bool:
     """Whether two canonical stages, one after the other, are one with more convolutions."""
     if not isinstance(first, Stage) or not isinstance(second, Stage):
         return False
-    if first.pool is not None or first.dropout or second.strides != 1:
+    if first.residual or second.residual or first.pool is not None or first.dropout or second.strides != 1:
         return False
     return all(getattr(first, name) == getattr(second, name) for name in _OF_CONVOLUTIONS)

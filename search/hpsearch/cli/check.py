@@ -79,7 +79,8 @@ def _record(found: Inspected, seconds: float | None) -> dict[str, Any]:
         "dimensions": found.dimensions,
         "size": None if summary.size == float("inf") or summary.open_ended else summary.size,
         "objective": summary.objective,
-        "input_shape": list(summary.input_shape),
+        "input_shape": list(next(iter(summary.inputs.values()))),
+        "inputs": {name: list(shape) for name, shape in summary.inputs.items()},
         "class_names": list(summary.class_names),
         "data": {"declared": summary.data, "found": found.data_found, "where": found.data_where},
         "at_most": {"parameters": summary.most_parameters, "flops": summary.most_flops, "memory": summary.most_memory},
@@ -96,10 +97,17 @@ def _fits(found: Inspected, seconds: float) -> int | None:
     return int(seconds / (sum(predicted) / len(predicted))) if predicted else None
 
 
+def _inputs(summary: SpaceSummary) -> str:
+    """What networks see: ``images 32x32x3``, or each input by name."""
+    names = {"image": "images"} if len(summary.inputs) == 1 else {}
+    shapes = {name: "x".join(str(side) for side in shape if side) for name, shape in summary.inputs.items()}
+    return ", ".join(f"{names.get(name, name)} {shape}".rstrip() for name, shape in shapes.items())
+
+
 def _print(space: Path, found: Inspected, seconds: float | None) -> None:
     summary = found.summary
-    shape = "x".join(str(side) for side in summary.input_shape)
-    say(f"{space}: {summary.objective}, images {shape}, {len(summary.class_names)} classes")
+    told = f"{len(summary.class_names)} classes" if summary.class_names else "amounts"
+    say(f"{space}: {summary.objective}, {_inputs(summary)}, {told}")
     more = " or more, as build(hp) goes" if summary.open_ended else ""
     say(f"Dimensions   {found.dimensions}{more}")
     say(f"Size         {_recipes(summary.size, summary.open_ended)}")

@@ -35,7 +35,8 @@ def clean(study: str | None, results: Path, keep: int, yes: bool) -> None:
 
     That is: checkpoints of trials that have ended and are not among the best, what a kill left half written, and
     requests that nobody will answer. Recipes, scores, histories and logs stay, and so does every trial that can go on.
-    A study that a run holds is left alone; a run deletes by itself what it no longer needs.
+    A study that a run holds is left alone; a run deletes by itself what it no longer needs. Decoded photos that all
+    studies share lie in a cache of their own, ~/.cache/hpsearch, which keeps to its limit and may be deleted.
     """
     folder = open_study(results, study)
     _refuse_while_it_runs(folder)

@@ -105,11 +105,12 @@ def _print(done: Export) -> None:
     if done.baseline:
         say(_line("best by hand", done.baseline))
     say(f"Loaded again in a fresh process: the same answers (largest difference {done.difference:.1g}).")
-    say(f"Written: {done.folder / 'model.keras'}  with recipe.py, metrics.json, classes.json and README.md")
+    say(f"Written: {done.folder / 'model.keras'}  with recipe.py, inputs.json, metrics.json and README.md")
 
 
 def _line(what: str, tested: Tested) -> str:
     return (
-        f"  {what:<13} {tested.name:<12} accuracy {tested.accuracy:.4f} ({tested.low:.4f} to {tested.high:.4f}), "
-        f"validation was {tested.validation:.4f}, {count(tested.parameters)} parameters"
+        f"  {what:<13} {tested.name:<12} {tested.metric} {tested.interval}, "
+        f"validation was {tested.validation:{'.4f' if tested.accuracy is not None else ',.6g'}}, "
+        f"{count(tested.parameters)} parameters"
     )

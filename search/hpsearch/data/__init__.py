@@ -3,9 +3,10 @@
 This package itself imports neither NumPy nor an image library; `hpsearch.data.loading` does.
 """
 
+from hpsearch.data.classes import with_classes
 from hpsearch.data.declarations import NAMES, Arrays, Data, ImageFolder, Named, check_declaration, named
-from hpsearch.data.folders import with_classes
 from hpsearch.data.locate import Found, find
+from hpsearch.data.tables import Table
 
 __all__ = [
     "NAMES",
@@ -14,6 +15,7 @@ __all__ = [
     "Found",
     "ImageFolder",
     "Named",
+    "Table",
     "check_declaration",
     "find",
     "named",

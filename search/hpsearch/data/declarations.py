@@ -3,13 +3,14 @@
     data="digits"                                                      a named set
     data=ImageFolder("cats_dogs", size=160, classes=("cats", "dogs"))  photos, one folder a class
     data=Arrays("signs.npz", input_shape=(64, 64, 3), classes=10)      NumPy arrays
+    data=Table("houses.csv", label="price", amount=True, numeric=...)  a CSV file, see `hpsearch.data.tables`
 
 A name alone is short for `Named`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -31,12 +32,25 @@ from hpsearch.declare import (
 )
 from hpsearch.errors import DataError, SpaceError, did_you_mean, join_address
 
-__all__ = ["NAMES", "Arrays", "Data", "ImageFolder", "Named", "check_declaration", "named"]
+__all__ = [
+    "CLASS_NAMES",
+    "NAMES",
+    "SHARE",
+    "SIDE",
+    "Arrays",
+    "Data",
+    "ImageFolder",
+    "Named",
+    "Sides",
+    "check_declaration",
+    "named",
+    "twice",
+]
 
 NAMES: tuple[str, ...] = tuple(FACTS)
 """The named data sets."""
 
-_SIDE = Whole(1)
+SIDE = Whole(1)
 
 
 @dataclass(frozen=True, init=False)
@@ -57,11 +71,11 @@ class Sides:
         return f"({', '.join(self.names)}) in whole numbers, 1 or more"
 
     def accepts(self, value: object) -> bool:
-        return isinstance(value, tuple | list) and len(value) == len(self.names) and all(map(_SIDE.accepts, value))
+        return isinstance(value, tuple | list) and len(value) == len(self.names) and all(map(SIDE.accepts, value))
 
 
-_SHARE = Number(above=0, below=1)
-_CLASS_NAMES = Many(Text(), at_least=2)
+SHARE = Number(above=0, below=1)
+CLASS_NAMES = Many(Text(), at_least=2)
 
 
 @declared
@@ -70,12 +84,12 @@ class Data(Declared):
 
     Args:
         validation: Share of the training images that is set aside for validation, the same share of every class;
-            None means the usual one, 0.1 (0.2 for the small ``digits``).
+            None means the usual one, 0.1 (0.2 for the small ``digits`` and ``breast_cancer``).
         split_seed: Another number draws other validation images (and another ``--subset``). The test part never
             depends on it.
     """
 
-    validation: float | None = option(Maybe(_SHARE), default=None)
+    validation: float | None = option(Maybe(SHARE), default=None)
     split_seed: int = option(Whole(0), default=0)
 
     # Properties that a subclass may replace by an option of the same name; a plain property could not be.
@@ -84,6 +98,19 @@ class Data(Declared):
         """Height, width and channels of an image, in pixels."""
         raise NotImplementedError
 
+    @property
+    def inputs(self) -> Mapping[str, tuple[int | None, ...]]:
+        """The shape of each input by name: height, width and channels of images, the width of the vector of a table.
+
+        The width is None where the categories of a file decide it.
+        """
+        return {"image": self.input_shape}
+
+    @property
+    def shapes(self) -> dict[str, tuple[int, ...]]:
+        """`inputs`, a width that is not known taken as 1: recipes are spelled alike for every width."""
+        return {name: tuple(1 if side is None else side for side in shape) for name, shape in self.inputs.items()}
+
     @cached_property
     def white(self) -> float:
         """The pixel value that a model scales to 1.0."""
@@ -91,7 +118,7 @@ class Data(Declared):
 
     @property
     def class_names(self) -> tuple[str, ...]:
-        """Names of the classes; a label is a position in them."""
+        """Names of the classes; a label is a position in them. There are none where an amount is told."""
         raise NotImplementedError
 
     @property
@@ -110,8 +137,8 @@ class Named(Data):
     """A data set that is known by its name.
 
     Args:
-        name: ``digits``, ``cifar10``, ``cifar100``, ``mnist`` or ``fashion_mnist``. The official test part is the
-            sealed one; ``digits`` has none, so a fifth of it is sealed.
+        name: ``digits``, ``cifar10``, ``cifar100``, ``mnist`` or ``fashion_mnist``, or the table ``breast_cancer``. The
+            official test part is the sealed one; ``digits`` and ``breast_cancer`` have none, so a fifth is sealed.
     """
 
     name: str = option(Choice(*NAMES), kw_only=False)
@@ -131,6 +158,11 @@ class Named(Data):
     @cached_property
     def input_shape(self) -> tuple[int, int, int]:
         return self.facts.input_shape
+
+    @property
+    def inputs(self) -> Mapping[str, tuple[int | None, ...]]:
+        columns = self.facts.columns
+        return {"table": (len(columns),)} if columns else {"image": self.input_shape}
 
     @cached_property
     def white(self) -> float:
@@ -169,9 +201,9 @@ class ImageFolder(Data):
 
     folder: str = option(Text(), kw_only=False)
     size: int | tuple[int, int] = option(Either(Whole(1), Sides("height", "width")))
-    classes: tuple[str, ...] | None = option(Maybe(_CLASS_NAMES), default=None)
+    classes: tuple[str, ...] | None = option(Maybe(CLASS_NAMES), default=None)
     channels: int = option(Choice(1, 3), default=3)
-    test: float = option(_SHARE, default=0.2)
+    test: float = option(SHARE, default=0.2)
 
     @cached_property
     def input_shape(self) -> tuple[int, int, int]:
@@ -198,7 +230,7 @@ class ImageFolder(Data):
         return self.test
 
     def conflict(self) -> tuple[str, str] | None:
-        return _twice(self.classes)
+        return twice(self.classes)
 
 
 @declared
@@ -225,9 +257,9 @@ class Arrays(Data):
     file: str = option(Text(), kw_only=False)
     labels: str | None = option(Maybe(Text()), default=None)
     input_shape: tuple[int, int, int] = option(Sides("height", "width", "channels"))
-    classes: int | tuple[str, ...] = option(Either(Whole(2), _CLASS_NAMES))
+    classes: int | tuple[str, ...] = option(Either(Whole(2), CLASS_NAMES))
     white: float = option(Number(above=0), default=255.0)
-    test: float = option(_SHARE, default=0.2)
+    test: float = option(SHARE, default=0.2)
 
     @property
     def class_names(self) -> tuple[str, ...]:
@@ -250,7 +282,7 @@ class Arrays(Data):
             )
         if suffix == ".npz" and self.labels is not None:
             return "labels", f"{self.file!r} holds the labels too; leave labels= out."
-        return _twice(self.classes)
+        return twice(self.classes)
 
 
 def named(name: str) -> Named:
@@ -311,8 +343,12 @@ def _element_rule(rule: Rule) -> Rule | None:
     return None
 
 
-def _twice(classes: int | tuple[str, ...] | None) -> tuple[str, str] | None:
-    """The conflict of class names that are not all different."""
+def twice(classes: int | Sequence[str] | None) -> tuple[str, str] | None:
+    """The conflict of class names that are not all different.
+
+    Args:
+        classes: The names, or anything else.
+    """
     names = classes if isinstance(classes, tuple) else ()
     for name in names:
         if names.count(name) > 1:

@@ -21,6 +21,7 @@ class Facts:
         white: The pixel value that means full brightness.
         validation: The share of the training images set aside for validation unless a space says otherwise.
         test: The share that is sealed as the test part where there is no official one.
+        columns: The columns of numbers, where it is a table and not images.
     """
 
     title: str
@@ -31,6 +32,7 @@ class Facts:
     white: float = 255.0
     validation: float = 0.1
     test: float | None = None
+    columns: tuple[str, ...] = ()
 
 
 _DIGITS = tuple("0123456789")
@@ -63,6 +65,24 @@ _FASHION = (
     "Sneaker",
     "Bag",
     "Ankle boot",
+)
+
+_MEASURED = (
+    "radius",
+    "texture",
+    "perimeter",
+    "area",
+    "smoothness",
+    "compactness",
+    "concavity",
+    "concave points",
+    "symmetry",
+    "fractal dimension",
+)
+_BREAST_CANCER = (
+    *(f"mean {name}" for name in _MEASURED),
+    *(f"{name} error" for name in _MEASURED),
+    *(f"worst {name}" for name in _MEASURED),
 )
 
 FACTS = {
@@ -101,5 +121,13 @@ FACTS = {
         _FASHION,
         ("fashion_mnist.npz", "fashion-mnist", "fashion_mnist"),
         put="fashion_mnist.npz, or a folder fashion-mnist with the four official .gz files,",
+    ),
+    "breast_cancer": Facts(
+        "The breast cancer table",
+        (1, 1, len(_BREAST_CANCER)),
+        ("malignant", "benign"),
+        validation=0.2,
+        test=0.2,
+        columns=_BREAST_CANCER,
     ),
 }

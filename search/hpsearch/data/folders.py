@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import dataclasses
 import os
 import unicodedata
 from dataclasses import dataclass
 from pathlib import Path
 
-from hpsearch.data.declarations import Data, ImageFolder
+from hpsearch.data.declarations import ImageFolder
 from hpsearch.data.locate import find
 from hpsearch.errors import DataError, did_you_mean
 
-__all__ = ["Photo", "class_folders", "list_photos", "test_folder", "train_folder", "with_classes"]
+__all__ = ["Photo", "class_folders", "list_photos", "test_folder", "train_folder"]
 
 _SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".gif", ".webp")
 
@@ -30,21 +29,6 @@ class Photo:
     path: Path
     label: int
     key: str
-
-
-def with_classes(data: Data, *, data_dir: Path | None = None) -> Data:
-    """The same declaration with the classes of its folder said, where they were left out.
-
-    Args:
-        data: Any declaration; only an `ImageFolder` without ``classes=`` changes.
-        data_dir: Where to look for the folder first.
-
-    Raises:
-        DataError: The folder is not found, or holds fewer than two classes.
-    """
-    if not isinstance(data, ImageFolder) or data.classes is not None:
-        return data
-    return dataclasses.replace(data, classes=class_folders(data, data_dir=data_dir))
 
 
 def class_folders(data: ImageFolder, *, data_dir: Path | None) -> tuple[str, ...]:

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from hpsearch.data.declarations import Arrays, Data, ImageFolder, Named, check_declaration
 from hpsearch.data.facts import Facts
+from hpsearch.data.tables import Table
 from hpsearch.errors import DataError
 
 __all__ = ["DATA_DIR_VARIABLE", "Found", "find"]
@@ -43,8 +44,8 @@ def find(data: Data, *, data_dir: Path | None = None) -> Found:
 
     Args:
         data: The declaration.
-        data_dir: Where to look first; then come ``HPSEARCH_DATA_DIR``, for folders and arrays the current directory,
-            and for named sets the Keras cache.
+        data_dir: Where to look first; then come ``HPSEARCH_DATA_DIR``, for folders, arrays and tables the current
+            directory, and for named sets the Keras cache.
 
     Raises:
         DataError: A data directory was given that is not there.
@@ -57,6 +58,8 @@ def find(data: Data, *, data_dir: Path | None = None) -> Found:
         return _find_folder(data, data_dir)
     if isinstance(data, Arrays):
         return _find_arrays(data, data_dir)
+    if isinstance(data, Table):
+        return _find_table(data, data_dir)
     raise TypeError(f"cannot find {type(data).__name__}")
 
 
@@ -90,7 +93,7 @@ def _in_place(place: Path, name: str) -> Iterator[Path]:
 def _find_named(facts: Facts, data_dir: Path | None) -> Found:
     if not facts.files:
         if find_spec("sklearn") is None:
-            return Found(False, "not found", hint=f"{facts.title} come with scikit-learn: pip install scikit-learn.")
+            return Found(False, "not found", hint=f"scikit-learn brings {facts.title}: pip install scikit-learn.")
         return Found(True, "bundled with scikit-learn")
     for place in chain(_given_places(data_dir), _keras_caches()):
         for name in facts.files:
@@ -117,5 +120,17 @@ def _find_arrays(data: Arrays, data_dir: Path | None) -> Found:
             if data.labels is not None and not (path.parent / data.labels).is_file():
                 return Found(False, "not found", hint=f"Put the labels {data.labels} into {path.parent.resolve()}.")
             return Found(True, str(path), path)
+    hint = f"Put {data.file} into a folder and name that folder with {_GIVE}, or give its full path."
+    return Found(False, "not found", hint=hint)
+
+
+def _find_table(data: Table, data_dir: Path | None) -> Found:
+    for place in chain(_given_places(data_dir), [Path()]):
+        path = place / Path(data.file).expanduser()
+        if not path.is_file():
+            continue
+        if data.folder is not None and not (path.parent / Path(data.folder).expanduser()).is_dir():
+            return Found(False, "not found", hint=f"Put the photo folder {data.folder} into {path.parent.resolve()}.")
+        return Found(True, str(path), path)
     hint = f"Put {data.file} into a folder and name that folder with {_GIVE}, or give its full path."
     return Found(False, "not found", hint=hint)

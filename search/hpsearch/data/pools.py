@@ -1,10 +1,8 @@
-"""Every kind of data as one thing: a pool of images with labels and keys, read only where it is asked for."""
+"""Every kind of data as one thing: a pool of rows with labels and keys, read only where it is asked for."""
 
 from __future__ import annotations
 
 import importlib
-from collections.abc import Callable
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -14,48 +12,17 @@ from numpy.typing import NDArray
 
 from hpsearch.data.archives import read_cifar, read_idx_folder
 from hpsearch.data.arrays import checked_images, checked_labels, npz_keys, read_npy, read_npz, with_channels
+from hpsearch.data.batches import Batch, Indices, Pool
 from hpsearch.data.declarations import Arrays, Data, ImageFolder, Named
 from hpsearch.data.download import download
 from hpsearch.data.folders import Photo, list_photos, test_folder, train_folder
 from hpsearch.data.locate import find
 from hpsearch.data.photos import read_photos
+from hpsearch.data.table_pool import bundled_table_pool, table_pool
+from hpsearch.data.tables import Table
 from hpsearch.errors import DataError
 
-__all__ = ["Batch", "Pool", "open_pool"]
-
-Indices = NDArray[np.int64]
-
-
-@dataclass(frozen=True)
-class Batch:
-    """Images that were read.
-
-    Args:
-        images: (n, height, width, channels), uint8 or float32.
-        labels: int64 (n,).
-        skipped: Files that were left out.
-    """
-
-    images: NDArray[Any]
-    labels: NDArray[np.int64]
-    skipped: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True)
-class Pool:
-    """Images that can be read by position.
-
-    Args:
-        labels: int64 (n,), the class of each image.
-        keys: What identifies each image; splits depend on it.
-        test: Share of the pool that is sealed as the test part; None when the pool is one part only.
-        read: The images at some positions; with True, those that cannot be decoded are left out.
-    """
-
-    labels: NDArray[np.int64]
-    keys: tuple[str, ...]
-    test: float | None
-    read: Callable[[Indices, bool], Batch]
+__all__ = ["open_pool"]
 
 
 def open_pool(data: Data, *, data_dir: Path | None, sealed: bool) -> Pool:
@@ -79,6 +46,8 @@ def open_pool(data: Data, *, data_dir: Path | None, sealed: bool) -> Pool:
         return _photo_pool(data, path, sealed)
     if isinstance(data, Arrays):
         return _file_pool(data, path, sealed)
+    if isinstance(data, Table):
+        return table_pool(data, path)
     raise TypeError(f"cannot load {type(data).__name__}")
 
 
@@ -99,14 +68,16 @@ def _photo_pool(data: ImageFolder, root: Path, sealed: bool) -> Pool:
         list_photos(test, data.class_names)
     photos = list_photos(test if sealed and test is not None else train_folder(root, data), data.class_names)
 
-    def read(indices: Indices, skip_bad: bool) -> Batch:
-        chosen = [photos[index] for index in indices]
-        images, good = read_photos(chosen, data.input_shape, skip_bad=skip_bad)
-        skipped = tuple(str(photo.path) for photo, kept in zip(chosen, good, strict=True) if not kept)
-        return Batch(images, labels[indices][good], skipped)
+    def read(indices: Indices, skip_bad: bool, in_memory: bool) -> Batch:
+        paths = [photos[index].path for index in indices]
+        images, bad = read_photos(paths, data.input_shape, skip_bad=skip_bad, in_memory=in_memory)
+        kept = np.setdiff1d(np.arange(len(indices)), list(bad))
+        skipped = tuple(str(paths[position]) for position in sorted(bad))
+        return Batch({"image": images[kept] if bad else images}, labels[indices][kept], skipped)
 
     labels = _labels_of(photos)
-    return Pool(labels, tuple(photo.key for photo in photos), None if test is not None else data.test, read)
+    keys = tuple(photo.key for photo in photos)
+    return Pool(labels, keys, None if test is not None else data.test, read, photos=1)
 
 
 def _labels_of(photos: list[Photo]) -> NDArray[np.int64]:
@@ -139,6 +110,8 @@ def _npz_part(path: Path, keys: tuple[str, ...], sealed: bool) -> list[NDArray[A
 
 
 def _named_pool(data: Named, data_dir: Path | None, sealed: bool) -> Pool:
+    if data.facts.columns:
+        return bundled_table_pool(data)
     if not data.facts.files:
         images, labels = _bundled(data)
         return _array_pool(data, images, labels, Path(data.name), data.test_share)
@@ -178,5 +151,6 @@ def _read_rows(
     path: Path,
     indices: Indices,
     skip_bad: bool,  # noqa: ARG001  # every pool is read the same way; rows of an array cannot be bad one by one
+    in_memory: bool,  # noqa: ARG001  # they are in memory
 ) -> Batch:
-    return Batch(checked_images(images[indices], white, path), labels[indices])
+    return Batch({"image": checked_images(images[indices], white, path)}, labels[indices])

@@ -3,6 +3,15 @@
 Every image has a key, its file name or its position. The hash of key and seed puts the images of a class in an order,
 and a part takes the first of them. So an image that is added or removed moves hardly any other, and a smaller subset
 lies within a larger one. Nothing depends on a random generator, whose stream may change between versions.
+
+Rows of one group go to one side together. A group counts with the class that most of its rows have (the first of them
+where several have as many), and the hash of its key puts it in order among the groups of that class. A part takes them
+one by one, as long as that brings it nearer to its share of the rows of the class, one group of each class at least;
+with large groups a share is only met roughly. A row without a group is a group of its own. A subset takes rows from
+one side only, so that it may take a group in part.
+
+Amounts are split as if they were classes: their ten tenths from the smallest to the largest, or fewer where there are
+less than a hundred rows.
 """
 
 from __future__ import annotations
@@ -15,25 +24,44 @@ from numpy.typing import NDArray
 
 from hpsearch.errors import DataError
 
-__all__ = ["sealed_part", "search_parts"]
+__all__ = ["bands", "sealed_part", "search_parts"]
 
 Labels = NDArray[np.int64]
 Indices = NDArray[np.int64]
 
+_BANDS = 10
+_ROWS_A_BAND = 10
 
-def sealed_part(labels: Labels, keys: Sequence[str], share: float) -> Indices:
+
+def bands(amounts: NDArray[np.float32], keys: Sequence[str]) -> Labels:
+    """Amounts as classes to split by: as many of each, from the smallest amounts to the largest.
+
+    Args:
+        amounts: (n,).
+        keys: What identifies each row; it puts equal amounts in an order.
+
+    Returns:
+        int64 (n,).
+    """
+    count = min(max(len(amounts) // _ROWS_A_BAND, 1), _BANDS)
+    ranks = np.empty(len(amounts), dtype=np.int64)
+    ranks[np.lexsort((_order(keys, "bands"), amounts))] = np.arange(len(amounts))
+    return ranks * count // max(len(amounts), 1)
+
+
+def sealed_part(labels: Labels, keys: Sequence[str], share: float, groups: Sequence[str] | None = None) -> Indices:
     """The images sealed as the test part; whatever the seed of a declaration, they are the same.
 
     Args:
         labels: int64 (n,), the class of each image.
         keys: What identifies each image.
         share: The share of each class, between 0 and 1.
+        groups: The group of each image, empty for those that have none; groups stay whole. None has no groups.
 
     Returns:
         Ascending positions.
     """
-    counts = _share_counts(np.bincount(labels), share)
-    return _first_of_each_class(np.arange(len(labels)), labels, _order(keys, "test"), counts)
+    return _share_of_each_class(np.arange(len(labels)), labels, keys, share, "test", groups)
 
 
 def search_parts(
@@ -45,6 +73,7 @@ def search_parts(
     seed: int,
     test: float | None,
     subset: int | None,
+    groups: Sequence[str] | None = None,
 ) -> tuple[Indices, Indices]:
     """The images to train on and to validate on.
 
@@ -56,19 +85,22 @@ def search_parts(
         seed: Another one draws other validation images and another subset.
         test: Share of each class that is sealed and left out here; None when the test part is elsewhere.
         subset: How many training images to keep; at most half as many are kept for validation. None keeps all.
+        groups: The group of each image, empty for those that have none; groups stay whole. None has no groups.
 
     Returns:
         Ascending positions of the training and of the validation images.
 
     Raises:
-        DataError: A class has too few images, or the subset is larger than the data or smaller than a class each.
+        DataError: A class has too few images or groups, or the subset is larger than the data or smaller than a class
+            each.
     """
     _check_enough(labels, class_names, needed=2 if test is None else 3)
     everything = np.arange(len(labels))
-    open_part = everything if test is None else np.setdiff1d(everything, sealed_part(labels, keys, test))
-    counts = _share_counts(np.bincount(labels[open_part]), validation)
-    validated = _first_of_each_class(open_part, labels, _order(keys, f"validation {seed}"), counts)
+    open_part = everything if test is None else np.setdiff1d(everything, sealed_part(labels, keys, test, groups))
+    validated = _share_of_each_class(open_part, labels, keys, validation, f"validation {seed}", groups)
     trained = np.setdiff1d(open_part, validated)
+    if groups is not None:
+        _check_everywhere(labels, class_names, {"training": trained, "validation": validated})
     if subset is None:
         return trained, validated
     _check_subset(subset, len(trained), len(class_names))
@@ -86,6 +118,47 @@ def _check_enough(labels: Labels, class_names: Sequence[str], needed: int) -> No
                 f"The class {name!r} has {count} image{'' if count == 1 else 's'}, too few to split into {parts}; "
                 f"it needs {needed} or more, or leave the class out."
             )
+
+
+def _check_everywhere(labels: Labels, class_names: Sequence[str], parts: dict[str, Indices]) -> None:
+    """Where groups stay whole, a class of few groups may be missing from a part."""
+    for part, rows in parts.items():
+        for label in np.setdiff1d(np.arange(len(class_names)), labels[rows]).tolist():
+            raise DataError(
+                f"The class {class_names[label]!r} has too few groups to be in every part, and none was left for "
+                f"{part}; it needs rows of more groups, or leave the class out."
+            )
+
+
+def _share_of_each_class(
+    part: Indices, labels: Labels, keys: Sequence[str], share: float, salt: str, groups: Sequence[str] | None
+) -> Indices:
+    """A share of each class of a part, as ascending positions; groups stay whole."""
+    if groups is None:
+        counts = _share_counts(np.bincount(labels[part]), share)
+        return _first_of_each_class(part, labels, _order(keys, salt), counts)
+    members: dict[str, list[int]] = {}
+    for row in part.tolist():
+        # A row of no group must not meet a group that is called as its key.
+        members.setdefault(f"group {groups[row]}" if groups[row] else f"row {keys[row]}", []).append(row)
+    order = dict(zip(members, _order(list(members), salt).tolist(), strict=True))
+    ordered = sorted(members, key=lambda name: (order[name], name))
+    classes = {name: int(np.bincount(labels[rows]).argmax()) for name, rows in members.items()}
+    chosen: list[int] = []
+    for label in sorted(set(classes.values())):
+        chosen += _first_groups([members[name] for name in ordered if classes[name] == label], share)
+    return np.array(sorted(chosen), dtype=np.int64)
+
+
+def _first_groups(groups: list[list[int]], share: float) -> list[int]:
+    """The rows of the first groups, nearest to a share of all rows; one group at least, and one left over."""
+    wanted = share * sum(map(len, groups))
+    chosen: list[int] = []
+    for group in groups[:-1]:
+        if chosen and len(chosen) + len(group) / 2 > wanted:
+            continue
+        chosen += group
+    return chosen
 
 
 def _check_subset(subset: int, available: int, classes: int) -> None:

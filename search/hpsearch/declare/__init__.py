@@ -148,6 +148,14 @@ class Declared:
         """The one spelling shared by all objects that build the same; its parts are canonical already."""
         return self
 
+    def alike(self, like: Any) -> Any:
+        """The same as an object of the class that another has, where it can be said as one.
+
+        Args:
+            like: Any declared object, usually one with domains.
+        """
+        return self
+
     def respelled(self, like: Any) -> Iterable[tuple[Any, Any]]:
         """Pairs of ``like`` and this object, said in one way, so that they can be compared option by option.
 

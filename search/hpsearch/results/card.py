@@ -9,7 +9,8 @@ from hpsearch.study.folder import StudyInfo
 from hpsearch.study.trial import Trial
 
 if TYPE_CHECKING:
-    from hpsearch.results.export import Export, Tested
+    from hpsearch.results.export import Export
+    from hpsearch.results.tested import Tested
 
 __all__ = ["card"]
 
@@ -37,12 +38,11 @@ def card(info: StudyInfo, trials: Sequence[Trial], chosen: Trial, export: Export
     )
     honesty = "once." if opened == 1 else f"{opened} times: only the first opening is an honest test."
     lines = [
-        f"# {info.name}: {', '.join(info.class_names)}",
+        f"# {info.name}: {', '.join(info.class_names) or 'amounts'}",
         "",
-        "`model.keras` takes raw pixels, as the data holds them, and gives class probabilities. It is made of stock",
-        'Keras layers and loads without hpsearch: `keras.saving.load_model("model.keras")`.',
+        *_use(amounts=not info.class_names),
         "",
-        "| network | trial | parameters | validation | test (95 % interval) | test loss |",
+        f"| network | trial | parameters | validation | test {export.chosen.metric} (95 % interval) | test loss |",
         "| --- | --- | --- | --- | --- | --- |",
         _row("exported", export.chosen),
         *([_row("best by hand", export.baseline)] if export.baseline else []),
@@ -64,6 +64,17 @@ def card(info: StudyInfo, trials: Sequence[Trial], chosen: Trial, export: Export
     return "\n".join(lines)
 
 
+def _use(*, amounts: bool) -> list[str]:
+    gives = "amounts in the unit of the data" if amounts else "class probabilities"
+    return [
+        f"`model.keras` takes raw pixels and columns, as the data holds them, and gives {gives}. It is made of stock",
+        'Keras layers and loads without hpsearch: `keras.saving.load_model("model.keras")`. `inputs.json` says what it',
+        "takes: name, shape and type of each input, its column, and what stands for a missing value. Where",
+        "`predict.py` lies beside it, `python predict.py rows.csv` (or `python predict.py photo.jpg`) prints answers.",
+    ]
+
+
 def _row(what: str, tested: Tested) -> str:
-    test = f"{tested.accuracy:.4f} ({tested.low:.4f} to {tested.high:.4f})"
-    return f"| {what} | {tested.name} | {tested.parameters:,} | {tested.validation:.4f} | {test} | {tested.loss:.4f} |"
+    validation = f"{tested.validation:.4f}" if tested.accuracy is not None else f"{tested.validation:,.6g}"
+    loss = f"{tested.loss:.4f}" if tested.accuracy is not None else f"{tested.loss:,.6g}"
+    return f"| {what} | {tested.name} | {tested.parameters:,} | {validation} | {tested.interval} | {loss} |"

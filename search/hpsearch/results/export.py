@@ -21,43 +21,19 @@ from hpsearch.executors.local import LocalWorker, WorkerDied
 from hpsearch.launch import answered, prepared_worker
 from hpsearch.messages import EpochDone, Failed, Go, Setup
 from hpsearch.results.card import card
-from hpsearch.results.intervals import wilson
 from hpsearch.results.leaderboard import rank
+from hpsearch.results.replay import replayed
+from hpsearch.results.tested import Tested, tested
 from hpsearch.study.atomic import read_json, write_json, write_text
 from hpsearch.study.folder import StudyFolder, StudyInfo
 from hpsearch.study.trial import Epoch, Trial
 
 __all__ = ["Export", "Tested", "export_best"]
 
+_PREDICT = Path(__file__).resolve().parents[1] / "training" / "predict.py"
+
 SAME = 1e-3
 """A loaded model may give probabilities that differ by this much from what it gave when it was saved, and no more."""
-
-
-@dataclass(frozen=True)
-class Tested:
-    """A retrained network and its score on the test part.
-
-    Args:
-        trial: Its number.
-        name: What people call it.
-        validation: Its score in the search.
-        parameters: How many parameters it has.
-        epochs: How many epochs it was retrained.
-        accuracy: On the test part.
-        low: Lower bound of the 95 % interval of the accuracy.
-        high: Upper bound.
-        loss: Mean cross-entropy on the test part.
-    """
-
-    trial: int
-    name: str
-    validation: float
-    parameters: int
-    epochs: int
-    accuracy: float
-    low: float
-    high: float
-    loss: float
 
 
 @dataclass(frozen=True)
@@ -70,8 +46,8 @@ class Export:
         baseline: The best hand-made one beside it, or None where there is none or it is the chosen one.
         train_images: How many images the networks were retrained on.
         test_images: How many images the test part has.
-        difference: The largest difference between the probabilities the model gave when it was saved and those it gave
-            when a fresh process had loaded it.
+        difference: The largest difference between the answers the model gave when it was saved and those it gave when a
+            fresh process had loaded it; of amounts as a share of them.
         before: Whether all this was written by an earlier call, and nothing was opened now.
     """
 
@@ -253,8 +229,8 @@ def _retrained(
         found: _Found = []
         for place, trial in enumerate(trials):
             path = building / ("model.keras" if place == 0 else "baseline.keras")
-            rates = _learning_rates(study, trial)
-            found.append((trial, _refitted(worker, study, trial, rates, path, on_epoch), len(rates), path))
+            trace = _trace(study, trial, info.objective)
+            found.append((trial, _refitted(worker, study, trial, trace, path, on_epoch), len(trace), path))
         return found
     except WorkerDied as death:
         raise RunError(f"Retraining failed: {death}") from death
@@ -262,32 +238,34 @@ def _retrained(
         worker.close()
 
 
-def _learning_rates(study: StudyFolder, trial: Trial) -> tuple[float, ...]:
-    """The learning rate of each epoch up to the best one."""
-    history = study.trial(trial.number).history()
-    rates = tuple(epoch.metrics["learning_rate"] for epoch in history[: trial.best_epoch])
-    if not rates:
+def _trace(study: StudyFolder, trial: Trial, objective: str) -> list[Epoch]:
+    """The epochs that led to the best one."""
+    trace = replayed(study.trial(trial.number).history(), objective, trial.best_epoch)
+    if not trace:
         raise StudyError(
             f"The history of trial {trial.name} in {study.trial(trial.number).path} is lost; it cannot be retrained."
         )
-    return rates
+    return trace
 
 
 def _refitted(
     worker: LocalWorker,
     study: StudyFolder,
     trial: Trial,
-    rates: tuple[float, ...],
+    trace: list[Epoch],
     path: Path,
     on_epoch: Callable[[str, Epoch, int], None],
 ) -> Refitted:
     log = study.trial(trial.number).log.resolve()
-    worker.send(Refit(trial.seed, log, dict(trial.answers), trial.baseline, rates, path.resolve()))
+    rates = tuple(epoch.metrics["learning_rate"] for epoch in trace)
+    phases = tuple(int(epoch.metrics.get("phase", 1)) for epoch in trace)
+    again = Refit(trial.seed, log, dict(trial.answers), trial.baseline, rates, path.resolve())
+    worker.send(replace(again, phases=phases, epochs=trial.epochs_budget or None))
     while not isinstance(message := worker.receive(), Refitted):
         if isinstance(message, Failed):
             raise RunError(f"Retraining trial {trial.name} failed ({message.kind}): {message.message}")
         assert isinstance(message, EpochDone)  # nothing else is said while a recipe is trained again
-        on_epoch(trial.name, message.epoch, len(rates))
+        on_epoch(trial.name, message.epoch, len(trace))
         worker.send(Go())
     return message
 
@@ -312,25 +290,19 @@ def _tested(study: StudyFolder, setup: Setup, info: StudyInfo, found: _Found, fo
         raise RunError(
             f"The exported file gives other answers when it is loaded, by {scored.difference:.2g}; it was not kept."
         )
-    for path in models:
+    for place, path in enumerate(models):
         path.with_suffix(".probe.npz").unlink()
+        described = path.with_suffix(".inputs.json")
+        if place == 0:
+            described.replace(path.with_name("inputs.json"))
+        else:
+            described.unlink()
     return scored
 
 
 def _as_tested(trial: Trial, refitted: Refitted, epochs: int, scores: dict[str, float], images: int) -> Tested:
-    low, high = wilson(int(scores["correct"]), images)
     assert trial.score is not None  # only trials with a score are ranked
-    return Tested(
-        trial.number,
-        trial.name,
-        trial.score,
-        refitted.parameters,
-        epochs,
-        scores["accuracy"],
-        low,
-        high,
-        scores["loss"],
-    )
+    return tested(trial.number, trial.name, trial.score, refitted.parameters, epochs, scores, images)
 
 
 def _write(folder: Path, study: StudyFolder, info: StudyInfo, chosen: Trial, export: Export) -> None:
@@ -349,6 +321,9 @@ def _write(folder: Path, study: StudyFolder, info: StudyInfo, chosen: Trial, exp
         "test_openings": info.test_openings,
     }
     write_json(folder / "metrics.json", record)
-    write_text(folder / "classes.json", json.dumps(info.class_names) + "\n")
+    if info.class_names:
+        write_text(folder / "classes.json", json.dumps(info.class_names) + "\n")
+    if read_json(folder / "inputs.json")["from_files"]:
+        write_text(folder / "predict.py", _PREDICT.read_text(encoding="utf-8"))
     write_text(folder / "recipe.py", chosen.recipe + "\n")
     write_text(folder / "README.md", card(info, study.trials(), chosen, export))

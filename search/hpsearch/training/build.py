@@ -8,17 +8,23 @@ from typing import Any
 
 from hpsearch.blocks.augment import Augment
 from hpsearch.blocks.backbones import Backbone
+from hpsearch.blocks.concat import Branch, Concat
 from hpsearch.blocks.convnet import ConvNet
 from hpsearch.blocks.dense import Dense
+from hpsearch.blocks.pretrained import Pretrained
+from hpsearch.blocks.reading import check_body, read_by
 from hpsearch.blocks.stage import Stage
+from hpsearch.blocks.tiled import Tiled, shape_read
 from hpsearch.declare import transformed
-from hpsearch.errors import HpsearchError, ModelError, WeightsError
+from hpsearch.errors import HpsearchError, ModelError, WeightsError, join_address
 from hpsearch.recipe import HyperModel, Model, Recipe
 from hpsearch.resolve import Suggest
+from hpsearch.training.amounts import in_units
+from hpsearch.training.inputs import Inputs
+from hpsearch.training.precision import calculating
 
 __all__ = [
     "Built",
-    "Inputs",
     "UserCodeError",
     "augmented",
     "build",
@@ -30,21 +36,6 @@ __all__ = [
 
 class UserCodeError(HpsearchError):
     """A user's own ``build`` or block raised."""
-
-
-@dataclass(frozen=True)
-class Inputs:
-    """What a network is built for.
-
-    Args:
-        shape: Height, width and channels of the images.
-        classes: How many classes there are.
-        white: The pixel value that stands for white.
-    """
-
-    shape: tuple[int, int, int]
-    classes: int
-    white: float
 
 
 @dataclass(frozen=True)
@@ -80,50 +71,113 @@ def build(recipe: Recipe, inputs: Inputs, suggest: Suggest) -> Built:
         WeightsError: Pretrained weights cannot be had.
         UserCodeError: A user's own code raised.
     """
-    if isinstance(recipe.model, HyperModel):
-        return _build_hypermodel(recipe, recipe.model, inputs, suggest)
-    return Built(build_network(recipe.model, inputs), recipe)
+    with calculating(recipe.training):
+        if isinstance(recipe.model, HyperModel):
+            return _build_hypermodel(recipe, recipe.model, inputs, suggest)
+        return Built(build_network(recipe.model, inputs), recipe)
 
 
 def build_network(model: Model, inputs: Inputs) -> Any:
-    """Build a declared classifier.
+    """Build a declared network.
 
     Args:
         model: A model without domains.
         inputs: What it is built for.
 
     Returns:
-        A Keras model from raw pixels (batch, height, width, channels), float32, to probabilities (batch, classes), or
-        (batch, 1) for a sigmoid head.
+        A Keras model from raw pixels (batch, height, width, channels) or a table (batch, columns), float32, or a dict
+        of such where it reads several inputs, to probabilities (batch, classes), or (batch, 1) for a sigmoid head, or
+        to amounts (batch, 1) for a linear one.
 
     Raises:
-        ModelError: It does not fit the images; the address begins with ``model``.
+        ModelError: It does not fit the data; the address begins with ``model``.
         WeightsError: Pretrained weights cannot be had.
         UserCodeError: A user's own block raised.
     """
     import keras
     from keras import layers
 
-    image = keras.Input(inputs.shape, name="image", dtype="float32")
-    wants_bytes = getattr(model.body, "pixels", "0..1") == "0..255"
-    pixels = layers.Rescaling((255 if wants_bytes else 1) / inputs.white, name="pixels")(image)
-    x = _applied(model.body, pixels, "model.body")
-    x = _pooled(x, model.pooling)
-    if model.dropout:
-        x = layers.Dropout(model.dropout, name="dropout")(x)
-    for number, dense in enumerate(model.dense):
-        x = _applied(dense, x, f"model.dense[{number}]", name=f"dense{number + 1}")
-    head = {"softmax": (inputs.classes, "softmax"), "sigmoid": (1, "sigmoid")}[model.head]
-    return keras.Model(
-        image, layers.Dense(head[0], activation=head[1], name="head", dtype="float32")(x), name="network"
-    )
+    entries: dict[str, Any] = {}
+    if isinstance(model.body, Concat):
+        parts = [_branch(name, branch, inputs, entries) for name, branch in model.body.used]
+        x = parts[0] if len(parts) == 1 else layers.Concatenate(name="join")(parts)
+    else:
+        x = _seen(model, None, inputs, entries, "model", "")
+    x = _narrowed(model, x, "model", "")
+    units = inputs.classes if model.head == "softmax" else 1
+    x = layers.Dense(units, activation=model.head, name="head", dtype="float32")(x)
+    given = entries if len(entries) > 1 else next(iter(entries.values()))
+    return keras.Model(given, in_units(x) if model.head == "linear" else x, name="network")
 
 
-def _applied(block: Any, x: Any, address: str, name: str | None = None) -> Any:
+def _branch(name: str, branch: Branch, inputs: Inputs, entries: dict[str, Any]) -> Any:
+    """What a branch gives to the join: (batch, features)."""
+    address, prefix = f"model.body.{name}", f"{name}_"
+    return _narrowed(branch, _seen(branch, name, inputs, entries, address, prefix), address, prefix)
+
+
+def _seen(
+    part: Model | Branch, name: str | None, inputs: Inputs, entries: dict[str, Any], address: str, prefix: str
+) -> Any:
+    """What the body of a model or of a branch makes of what it reads, as a vector.
+
+    Args:
+        part: The model or branch.
+        name: The name of the branch; None for a model.
+        inputs: What the data has.
+        entries: The inputs of the network by name; those that are read are added.
+        address: Where the part stands.
+        prefix: What the names of its layers begin with.
+    """
+    try:
+        read = read_by(part.input, name, inputs.features)
+        check_body(part.body, read, shape_read(read, inputs.features))
+    except ModelError as error:
+        raise error.below(address) from None
+    x = _scaled(_entered(read, inputs, entries, prefix), part.body, inputs.white, prefix)
+    if part.body is not None:
+        names = {"prefix": prefix} if isinstance(part.body, ConvNet | Backbone | Pretrained) else {}
+        x = _applied(part.body, x, join_address(address, "body"), **names)
+    return _pooled(x, part.pooling, address, prefix)
+
+
+def _entered(read: str | Tiled, inputs: Inputs, entries: dict[str, Any], prefix: str) -> Any:
+    """The symbolic input that is read, or several as one picture."""
+    import keras
+
+    for name in read.inputs if isinstance(read, Tiled) else (read,):
+        if name not in entries:
+            entries[name] = keras.Input(inputs.features[name], name=name, dtype="float32")
+    return read([entries[name] for name in read.inputs], prefix) if isinstance(read, Tiled) else entries[read]
+
+
+def _scaled(x: Any, body: Any, white: float, prefix: str) -> Any:
+    """Pixels in the range that a body wants; a table as it is."""
+    from keras import layers
+
+    wanted = getattr(body, "pixels", "0..1")
+    if len(x.shape) != 4 or wanted == "raw":
+        return x
+    return layers.Rescaling((255 if wanted == "0..255" else 1) / white, name=f"{prefix}pixels")(x)
+
+
+def _narrowed(part: Model | Branch, x: Any, address: str, prefix: str) -> Any:
+    """Dropout and dense layers of a model or of a branch."""
+    from keras import layers
+
+    if part.dropout:
+        x = layers.Dropout(part.dropout, name=f"{prefix}dropout")(x)
+    for number, dense in enumerate(part.dense):
+        name = {"name": f"{prefix}dense{number + 1}"} if isinstance(dense, Dense) else {}
+        x = _applied(dense, x, f"{address}.dense[{number}]", **name)
+    return x
+
+
+def _applied(block: Any, x: Any, address: str, **names: str) -> Any:
     """A block applied to a tensor; whatever goes wrong says where."""
     ours = type(block).__module__.startswith("hpsearch.")
     try:
-        return block(x, name=name) if ours and name else block(x)
+        return block(x, **names)
     except ModelError as error:
         raise error.below(address) from error
     except WeightsError:
@@ -136,15 +190,19 @@ def _applied(block: Any, x: Any, address: str, name: str | None = None) -> Any:
         ) from error
 
 
-def _pooled(x: Any, pooling: str) -> Any:
+def _pooled(x: Any, pooling: str, address: str, prefix: str) -> Any:
     from keras import layers
 
     if len(x.shape) == 2:
         return x
     if pooling == "flatten":
-        return layers.Flatten(name="flatten")(x)
+        return layers.Flatten(name=f"{prefix}flatten")(x)
+    if len(x.shape) != 4:
+        sides = "x".join(map(str, x.shape[1:]))
+        problem = f'got "{pooling}" for features of {sides}, which have no height and width; write "flatten".'
+        raise ModelError(problem, join_address(address, "pooling"))
     layer = layers.GlobalAveragePooling2D if pooling == "average" else layers.GlobalMaxPooling2D
-    return layer(name=f"global_{pooling}")(x)
+    return layer(name=f"{prefix}global_{pooling}")(x)
 
 
 def _build_hypermodel(recipe: Recipe, hypermodel: HyperModel, inputs: Inputs, suggest: Suggest) -> Built:
@@ -182,11 +240,15 @@ def augmented(network: Any, augment: Augment | None, inputs: Inputs, seed: int) 
 
     if augment is None or not augment.active:
         return network
-    image = keras.Input(inputs.shape, name="image", dtype="float32")
-    x = image
-    for layer in augment.build(inputs.white, seed):
-        x = layer(x)
-    return keras.Model(image, network(x), name="training")
+    entries = {tensor.name: tensor for tensor in network.inputs}
+    given = {name: keras.Input(tensor.shape[1:], name=name, dtype="float32") for name, tensor in entries.items()}
+    changed = dict(given)
+    for place, (name, x) in enumerate(given.items()):
+        for layer in augment.build(inputs.white, seed + 10 * place) if len(x.shape) == 4 else ():
+            changed[name] = layer(changed[name])
+    if len(given) == 1:
+        return keras.Model(*given.values(), network(*changed.values()), name="training")
+    return keras.Model(given, network(changed), name="training")
 
 
 def without_weights(recipe: Any) -> Any:
@@ -195,7 +257,13 @@ def without_weights(recipe: Any) -> Any:
     Args:
         recipe: It, without domains.
     """
-    return transformed(recipe, lambda part: replace(part, weights=None) if isinstance(part, Backbone) else part)
+
+    def untrained(part: Any) -> Any:
+        if isinstance(part, Pretrained):
+            return part.untrained
+        return replace(part, weights=None) if isinstance(part, Backbone) else part
+
+    return transformed(recipe, untrained)
 
 
 def with_momentum(recipe: Recipe, images: int) -> Recipe:

@@ -4,21 +4,23 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, fields
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import keras
 from numpy.typing import NDArray
 
 from hpsearch.errors import HpsearchError
+from hpsearch.metrics import METRICS, RECORDED
 from hpsearch.study.trial import Epoch
 from hpsearch.training.build import UserCodeError
 from hpsearch.training.checkpoint import Checkpoint
+from hpsearch.training.progress import Progress
 from hpsearch.training.saving import Keeper, Saving
 from hpsearch.training.state import (
     StateError,
     assign,
+    begin_random,
     callback_states,
     random_states,
     restore_callbacks,
@@ -39,42 +41,6 @@ class Halted(Exception):
     """Whoever watches asked to end after this epoch; what was found so far counts."""
 
 
-@dataclass
-class Progress:
-    """How far training has come.
-
-    Args:
-        epochs: Whole epochs.
-        step: Steps done in the next one.
-        seconds: Time spent in it.
-        learning_rate: Of the epoch in progress, when it began.
-        stopped: Whether a callback ended training after the last whole epoch.
-        best: The best score.
-        best_epoch: Its epoch, from 1.
-        history: What the whole epochs gave.
-    """
-
-    epochs: int = 0
-    step: int = 0
-    seconds: float = 0.0
-    learning_rate: float = math.nan
-    stopped: bool = False
-    best: float | None = None
-    best_epoch: int = 0
-    history: list[Epoch] = field(default_factory=list)
-
-    def said(self) -> dict[str, Any]:
-        """As JSON can say it."""
-        said = {each.name: getattr(self, each.name) for each in fields(self)}
-        return {**said, "history": [[epoch.epoch, epoch.seconds, dict(epoch.metrics)] for epoch in self.history]}
-
-    @staticmethod
-    def heard(said: Mapping[str, Any]) -> Progress:
-        """What `said` gave."""
-        known = {each.name: said[each.name] for each in fields(Progress)}
-        return Progress(**{**known, "history": [Epoch(*epoch) for epoch in said["history"]]})
-
-
 class Course:
     """Follows a training from its first callback and its last one.
 
@@ -83,6 +49,7 @@ class Course:
         network: The model whose weights count; the same, or part of it.
         epochs: The last epoch, from 1.
         watch: Who is told.
+        phases: The most epochs of each phase; empty where there is but one.
         metric: The name of the objective, or None where no epoch is better than another.
         maximize: Whether more of it is better.
     """
@@ -94,18 +61,25 @@ class Course:
         epochs: int,
         watch: Watch,
         *,
+        phases: Sequence[int] = (),
         metric: str | None = None,
         maximize: bool = True,
     ) -> None:
         self.trainer = trainer
         self.network = network
-        self.epochs = epochs
+        self.phases = tuple(phases) or (epochs,)
+        self.most = epochs
+        """The last epoch of all phases, from 1."""
+        self.epochs = min(epochs, self.phases[0])
+        """The last epoch of the phase in progress, from 1."""
         self.watch = watch
         self.metric = metric
         self.maximize = maximize
         self.progress = Progress()
         self.weights: list[NDArray[Any]] = []
         """Of the best epoch."""
+        self.seed = 0
+        """Where random numbers start."""
         self.callbacks: list[Any] = []
         """Those between ours, whose state counts."""
         self.steps: int | None = None
@@ -113,6 +87,8 @@ class Course:
         self.ends_partial = True
         """Whether an epoch that began in an earlier run has to be ended, because Keras counts all its steps."""
         self.on_epoch: Callable[[int], None] = lambda _: None
+        self.on_phase: Callable[[int], None] = lambda _: None
+        """Makes the trainer ready for another phase, from 0; the callbacks of that phase take the place of the last."""
         self._keeper: Keeper | None = None
         self._remembered: Checkpoint | None = None  # what callbacks and random numbers go on from
         self._metrics: dict[str, NDArray[Any]] | None = None  # of the epoch whose validation is in progress
@@ -121,9 +97,40 @@ class Course:
         self._started = time.monotonic()
 
     @property
+    def phase_over(self) -> bool:
+        """Whether there is nothing left to train in this phase."""
+        return self.progress.stopped or self.progress.epochs >= self.epochs
+
+    @property
     def over(self) -> bool:
         """Whether there is nothing left to train."""
-        return self.progress.stopped or self.progress.epochs >= self.epochs
+        last = self.progress.phase + 1 >= len(self.phases) or self.progress.epochs >= self.most
+        return self.phase_over and last
+
+    # ---- phases
+
+    def next_phase(self) -> None:
+        """Begin the next phase, from the best weights so far."""
+        progress = self.progress
+        if self._remembered is not None:  # that phase ended in an earlier run
+            restore_random(self._remembered.header["random"], self._remembered.arrays)
+        self._remembered = None
+        if self.weights:
+            self.network.set_weights(self.weights)
+        self._enter(progress.phase + 1, progress.epochs)
+        progress.stopped = False
+
+    def _enter(self, phase: int, before: int) -> None:
+        """Make ready for a phase.
+
+        Args:
+            phase: Which, from 0.
+            before: Whole epochs of the phases before it.
+        """
+        if phase != self.progress.phase:
+            self.on_phase(phase)
+        self.progress.phase, self.progress.before = phase, before
+        self.epochs = min(self.most, before + self.phases[phase])
 
     # ---- going on
 
@@ -151,10 +158,12 @@ class Course:
             self._keeper.on_disk = (self.progress.epochs, self.progress.step) if own else None
             self._obey(self.watch.continued(self.progress.history, own))
             return
+        self._enter(0, 0)  # one that did not fit may have come to another phase
 
     def _load(self, checkpoint: Checkpoint, build_metrics: Callable[[], Any] | None) -> None:
         said, arrays = checkpoint.header, checkpoint.arrays
         progress = Progress.heard(said)
+        self._enter(progress.phase, progress.before)
         if progress.step:
             if build_metrics is None or self.steps is None or progress.step > self.steps:
                 raise StateError("it was written within an epoch of other steps")
@@ -215,6 +224,11 @@ class Course:
         Raises:
             Leaving: Whoever watches stops training.
         """
+        if step == 0 and self._partial:
+            assert self._remembered is not None  # the epoch began in the run that wrote this
+            restore_random(self._remembered.header["random"], self._remembered.arrays)
+        elif step == 0:
+            begin_random(self.seed, self.progress.epochs)
         done = step + (self.progress.step if self._partial else 0)
         if self._partial and self.ends_partial and self.steps is not None and done + at_once >= self.steps:
             self.trainer.stop_training = True  # the epoch is whole after this step, whatever Keras counted
@@ -259,12 +273,14 @@ class Course:
             self.trainer.stop_training = False  # that ended the epoch, not the training
             self._partial = False
         metrics = named(logs)
-        metrics = {name: metrics[name] for name in ("loss", "accuracy", "val_loss", "val_accuracy") if name in metrics}
+        metrics = {name: metrics[name] for name in RECORDED if name in metrics}
         if not math.isfinite(metrics.get("loss", 0.0)):
             raise NotFiniteError(f"the loss became {metrics['loss']} in epoch {epoch + 1}.")
         self._keep_best(epoch + 1, metrics)
-        rate = {"learning_rate": self.progress.learning_rate}
-        self._report = Epoch(epoch + 1, time.monotonic() - self._started, {**metrics, **rate})
+        metrics["learning_rate"] = self.progress.learning_rate
+        if len(self.phases) > 1:
+            metrics["phase"] = self.progress.phase + 1
+        self._report = Epoch(epoch + 1, time.monotonic() - self._started, metrics)
 
     def epoch_ends(self) -> None:
         """An epoch ended, and all other callbacks have made of it what they do.
@@ -291,7 +307,8 @@ class Course:
         if self.metric is None:
             return
         if self.metric not in metrics:
-            wanted = "compile with metrics=['accuracy'], and hand the validation data on to model.fit."
+            name = self.metric.removeprefix("val_")
+            wanted = f"compile with metrics=['{name}'], and hand the validation data on to model.fit."
             raise UserCodeError(f"the training gives no {self.metric}, which is the objective; {wanted}")
         score, best = metrics[self.metric], self.progress.best
         if math.isfinite(score) and (best is None or (score > best if self.maximize else score < best)):
@@ -351,11 +368,11 @@ class Course:
         return Checkpoint(recipe, header, {**arrays, **kept, **numbers})
 
 
-_ACCURACIES = ("acc", "sparse_categorical_accuracy", "categorical_accuracy", "binary_accuracy")
+_NAMES = {also: name for name, measure in METRICS.items() for also in measure.also}
 
 
 def named(logs: Mapping[str, Any]) -> dict[str, float]:
-    """Metrics as plain floats; any accuracy goes by the name ``accuracy``.
+    """Metrics as plain floats, each by the one name that histories have for it, such as ``accuracy``.
 
     Args:
         logs: What Keras measured, by its own names.
@@ -364,5 +381,5 @@ def named(logs: Mapping[str, Any]) -> dict[str, float]:
     for name, value in logs.items():
         prefix = "val_" if name.startswith("val_") else ""
         bare = name.removeprefix("val_")
-        found[prefix + ("accuracy" if bare in _ACCURACIES else bare)] = float(value)
+        found[prefix + _NAMES.get(bare, bare)] = float(value)
     return found

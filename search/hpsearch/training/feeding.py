@@ -3,30 +3,29 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 import keras
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Feed"]
+__all__ = ["Feed", "scaled", "served", "validating"]
 
 
 class Feed:
     """Batches of images in memory, shuffled anew in each epoch; the last batch of an epoch may be smaller.
 
     Args:
-        images: What the network is given (n, ...).
+        x: What the network is given: rows (n, ...), or several of them by name.
         labels: What it is to answer (n, ...).
         batch_size: Images a step.
         seed: Where the shuffles start.
         at_once: Steps that the model does in one call, as ``compile(steps_per_execution=...)`` has it.
     """
 
-    def __init__(
-        self, images: NDArray[Any], labels: NDArray[Any], batch_size: int, seed: int, at_once: int = 1
-    ) -> None:
-        self.images = _as_trained(images)
+    def __init__(self, x: Any, labels: NDArray[Any], batch_size: int, seed: int, at_once: int = 1) -> None:
+        self.x = keras.tree.map_structure(_as_trained, x)
         self.labels = _as_trained(labels)
         self.batch_size = batch_size
         self.seed = seed % 2**31
@@ -49,11 +48,19 @@ class Feed:
             step: Steps of it that are done already.
             epochs: The last epoch, from 1.
         """
-        if keras.config.backend() == "tensorflow" and self.divisible:
+        if keras.config.backend() == "tensorflow" and self.divisible and in_memory(self.x):
             self.endless = True
             return {"x": self._endless(epoch, step, epochs), "steps_per_epoch": self.steps, "shuffle": False}
         self.batches = _Batches(self, epoch, step)
         return {"x": self.batches, "shuffle": False}
+
+    def rows(self, chosen: NDArray[np.int64] | slice) -> tuple[Any, NDArray[Any]]:
+        """Some rows and their labels.
+
+        Args:
+            chosen: Their positions.
+        """
+        return keras.tree.map_structure(lambda each: each[chosen][:], self.x), self.labels[chosen]
 
     def begin(self, epoch: int) -> None:
         """An epoch begins.
@@ -79,7 +86,7 @@ class Feed:
             return whole.concatenate(tf.data.Dataset.from_tensors(order[full * size :])) if count % size else whole
 
         def gathered(places: Any, data: Any) -> Any:
-            return tuple(tf.gather(part, places, axis=0) for part in data)
+            return tf.nest.map_structure(lambda part: tf.gather(part, places, axis=0), data)
 
         options = tf.data.Options()
         # As Keras does for arrays: the graph of a pipeline that holds the data is not worth rewriting.
@@ -87,7 +94,7 @@ class Feed:
         return (
             tf.data.Dataset.zip(
                 tf.data.Dataset.range(epoch, max(epochs, epoch + 1)).map(shuffled).flat_map(batches).skip(step),
-                tf.data.Dataset.from_tensors((self.images, self.labels)).repeat(),
+                tf.data.Dataset.from_tensors((self.x, self.labels)).repeat(),
             )
             .map(gathered, num_parallel_calls=tf.data.AUTOTUNE)
             .with_options(options)
@@ -95,8 +102,76 @@ class Feed:
         )
 
 
-def _as_trained(array: NDArray[Any]) -> NDArray[Any]:
+def in_memory(x: Any) -> bool:
+    """Whether all that a network is given is there; what is not is read batch by batch.
+
+    Args:
+        x: Rows, or several of them by name.
+    """
+    return all(isinstance(rows, np.ndarray) for rows in keras.tree.flatten(x))
+
+
+def served(x: Any, y: NDArray[Any] | None, batch_size: int) -> dict[str, Any]:
+    """What to hand to ``evaluate`` or ``predict``.
+
+    Args:
+        x: Rows (n, ...), or several of them by name.
+        y: What they are to be compared with (n, ...), or None.
+        batch_size: Rows a step.
+    """
+    if in_memory(x):
+        return {"x": x, "batch_size": batch_size} | ({} if y is None else {"y": y})
+    return {"x": _InOrder(x, y, batch_size)}
+
+
+def validating(data: tuple[Any, NDArray[Any]] | None, batch_size: int) -> dict[str, Any]:
+    """What to hand to ``fit`` to validate on.
+
+    Args:
+        data: Rows and their labels, or None.
+        batch_size: Rows a step.
+    """
+    if data is None:
+        return {}
+    if in_memory(data[0]):
+        return {"validation_data": data, "validation_batch_size": batch_size}
+    return {"validation_data": _InOrder(*data, batch_size)}
+
+
+def scaled(rows: Any, white: float) -> Any:
+    """Images as floats from 0 to 1; a table as it is.
+
+    Args:
+        rows: (n, ...); pixels have four axes.
+        white: What becomes 1.
+    """
+    if len(rows.shape) != 4:
+        return rows
+    if isinstance(rows, np.ndarray):
+        return (rows / np.float32(white)).astype("float32")
+    return _Changed(rows, lambda pixels: (pixels / np.float32(white)).astype("float32"))
+
+
+class _Changed:
+    """Rows that are changed when they are read."""
+
+    def __init__(self, rows: Any, change: Callable[[NDArray[Any]], NDArray[Any]]) -> None:
+        self._rows = rows
+        self._change = change
+        self.shape = rows.shape
+        self.dtype = np.dtype("float32")
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    def __getitem__(self, chosen: Any) -> Any:
+        return self._change(self._rows[chosen][:])
+
+
+def _as_trained(array: Any) -> Any:
     """Floats of the width that Keras calculates with, as it makes them of arrays itself; anything else as it is."""
+    if not isinstance(array, np.ndarray):
+        return array
     width = keras.config.floatx()
     return array.astype(width) if array.dtype.kind == "f" and array.dtype.name != width else array
 
@@ -122,4 +197,20 @@ class _Batches(keras.utils.PyDataset):  # type: ignore[misc]  # keras has no typ
     def __getitem__(self, step: int) -> tuple[NDArray[Any], NDArray[Any]]:
         place = step + self.offset
         chosen = self.order[place * self.feed.batch_size : (place + 1) * self.feed.batch_size]
-        return self.feed.images[chosen], self.feed.labels[chosen]
+        return self.feed.rows(chosen)
+
+
+class _InOrder(keras.utils.PyDataset):  # type: ignore[misc]  # keras has no types
+    """Rows batch by batch, as they are."""
+
+    def __init__(self, x: Any, y: NDArray[Any] | None, batch_size: int) -> None:
+        super().__init__()
+        self.x, self.y, self.batch_size = x, y, batch_size
+
+    def __len__(self) -> int:
+        return math.ceil(len(keras.tree.flatten(self.x)[0]) / self.batch_size)
+
+    def __getitem__(self, step: int) -> tuple[Any, ...]:
+        chosen = slice(step * self.batch_size, (step + 1) * self.batch_size)
+        x = keras.tree.map_structure(lambda rows: rows[chosen][:], self.x)
+        return (x,) if self.y is None else (x, self.y[chosen])

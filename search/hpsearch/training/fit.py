@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import keras
 import numpy as np
 
-from hpsearch.data.loading import Part
+from hpsearch.data.parts import Part
 from hpsearch.errors import HpsearchError
 from hpsearch.recipe import HyperModel, Model, Recipe
-from hpsearch.training.build import Built, Inputs, UserCodeError, augmented
+from hpsearch.schedules import Plateau
+from hpsearch.training.build import Built, UserCodeError
 from hpsearch.training.callbacks import Beats, First, Last, intercepted
+from hpsearch.training.compiling import compiled
 from hpsearch.training.course import Course, Halted, NotFiniteError, named
-from hpsearch.training.feeding import Feed
+from hpsearch.training.feeding import Feed, scaled, served, validating
+from hpsearch.training.inputs import Inputs, fed
+from hpsearch.training.plan import Plan
 from hpsearch.training.saving import Saving
 from hpsearch.training.watch import Leaving, Watch
 
@@ -25,7 +29,7 @@ __all__ = ["NotFiniteError", "Outcome", "Saving", "compiled", "encoded", "evalua
 TRAIN_SCORE_IMAGES = 10_000
 """The train score is measured on at most this many images: enough for three digits, and quick."""
 
-_Arrays = tuple[np.ndarray, np.ndarray]
+_Data = tuple[Any, np.ndarray]
 
 
 @dataclass(frozen=True)
@@ -54,6 +58,8 @@ def fit(
     seed: int,
     watch: Watch,
     saving: Saving | None = None,
+    epochs: int | None = None,
+    metrics: Sequence[str] = (),
 ) -> Outcome:
     """Train a network, or go on training it, and leave it with the weights of its best epoch.
 
@@ -67,21 +73,32 @@ def fit(
         seed: Where shuffling and augmentation start.
         watch: Who is told how it goes, and may end it.
         saving: Where checkpoints are written, and read to begin with; None writes none.
+        epochs: After how many epochs to end, whatever the recipe says; of several phases the first come first, and the
+            last takes what is over. None leaves it to the recipe.
+        metrics: What is measured besides loss, accuracy and the objective.
 
     Raises:
         NotFiniteError: The loss is not finite any more.
         Leaving: Training was stopped, to go on later.
     """
-    trainer = compiled(built, inputs, seed)
-    epochs = built.recipe.training.epochs
-    course = Course(trainer, built.network, epochs, watch, metric=metric, maximize=maximize)
-    data = encoded(built.recipe, train, inputs), encoded(built.recipe, validation, inputs)
-    _train(built, course, *data, seed=seed, callbacks=_callbacks(built.recipe), saving=saving)
+    measured = (metric, *metrics)
+    plan = Plan(built, inputs, train, seed, measured, epochs)
+    most = epochs or sum(plan.epochs)
+    course = Course(plan.trainer, built.network, most, watch, phases=plan.epochs, metric=metric, maximize=maximize)
+    data = encoded(built, train, inputs), encoded(built, validation, inputs)
+
+    def begin(number: int) -> None:
+        plan.enter(number)
+        course.callbacks = _callbacks(built.recipe)
+
+    _train(plan, course, *data, seed=seed, begin=begin, saving=saving)
     if course.progress.best is None:
         raise NotFiniteError(f"the {metric} was never finite.")
     built.network.set_weights(course.weights)
     beats = Beats(course)
-    train_score = evaluate(built, _sample(train), inputs, callbacks=[beats])[metric.removeprefix("val_")]
+    train_score = evaluate(built, _sample(train), inputs, callbacks=[beats], metrics=measured)[
+        metric.removeprefix("val_")
+    ]
     return Outcome(course.progress.best, course.progress.best_epoch, train_score)
 
 
@@ -93,8 +110,12 @@ def refit(
     learning_rates: Sequence[float],
     seed: int,
     watch: Watch,
+    phases: Sequence[int] = (),
+    epochs: int | None = None,
 ) -> None:
     """Train without validation data, replaying a validated run: as many epochs, each at the learning rate it had.
+
+    A learning rate that followed the steps follows those of this run, so that each epoch begins with what it had.
 
     Args:
         built: The network and its recipe.
@@ -103,108 +124,87 @@ def refit(
         learning_rates: The learning rate of each epoch.
         seed: Where shuffling and augmentation start.
         watch: Who is told how it goes, and may end it.
+        phases: The phase of each epoch, from 1; empty where there was but one.
+        epochs: How many epochs the validated run was given, where that was not left to the recipe.
 
     Raises:
         NotFiniteError: The loss is not finite any more.
         Leaving: Training was stopped.
     """
-    recipe = replace(
-        built.recipe,
-        training=replace(built.recipe.training, epochs=len(learning_rates), early_stopping=None, schedule=None),
-    )
-    built = replace(built, recipe=recipe)
-    trainer = compiled(built, inputs, seed)
-    callbacks: list[Any] = []
-    schedule = keras.optimizers.schedules.LearningRateSchedule
-    if not isinstance(getattr(trainer.optimizer, "_learning_rate", None), schedule):  # one of build(hp) replays itself
-        callbacks.append(keras.callbacks.LearningRateScheduler(lambda epoch: float(learning_rates[epoch])))
-    course = Course(trainer, built.network, len(learning_rates), watch)
-    _train(built, course, encoded(recipe, train, inputs), None, seed=seed, callbacks=callbacks, saving=None)
+    plan = Plan(built, inputs, train, seed, (), epochs)
+    numbers = list(phases) or [1] * len(learning_rates)
+    lengths = [numbers.count(number + 1) for number in range(max(numbers))]
+    course = Course(plan.trainer, built.network, len(learning_rates), watch, phases=lengths)
+
+    def begin(number: int) -> None:
+        plan.enter(number)
+        replay = keras.callbacks.LearningRateScheduler(lambda epoch: float(learning_rates[epoch]))
+        # A schedule of Keras, of ours or of a build(hp), replays itself.
+        course.callbacks = [] if plan.follows_steps else [replay]
+
+    _train(plan, course, encoded(built, train, inputs), None, seed=seed, begin=begin, saving=None)
 
 
-def evaluate(built: Built, part: Part, inputs: Inputs, callbacks: Sequence[Any] = ()) -> dict[str, float]:
-    """Loss and accuracy of a network in inference mode.
+def evaluate(
+    built: Built, part: Part, inputs: Inputs, callbacks: Sequence[Any] = (), metrics: Sequence[str] = ()
+) -> dict[str, float]:
+    """Loss and metrics of a network in inference mode.
 
     Args:
         built: The network and its recipe; it is compiled if it was not.
         part: Images (n, height, width, channels) and labels (n,).
         inputs: What the network was built for.
         callbacks: Keras callbacks that are told of the steps.
+        metrics: What is measured besides loss and accuracy.
     """
-    compiled(built, inputs, 0)
-    x, y = encoded(built.recipe, part, inputs)
-    found = built.network.evaluate(x, y, batch_size=256, callbacks=list(callbacks), verbose=0, return_dict=True)
+    compiled(built, inputs, 0, metrics)
+    data = served(*encoded(built, part, inputs), 256)
+    found = built.network.evaluate(**data, callbacks=list(callbacks), verbose=0, return_dict=True)
     return named(found)
 
 
-def compiled(built: Built, inputs: Inputs, seed: int) -> Any:
-    """The model to train: the network, behind its augmentation, with loss, optimizer and accuracy."""
-    recipe, network = built.recipe, built.network
-    augment = recipe.training.augment
-    trainer = augmented(network, augment, inputs, seed)
-    if isinstance(recipe.model, HyperModel) and network.compiled:
-        if trainer is not network:
-            trainer.compile(optimizer=network.optimizer, loss=network.loss, metrics=["accuracy"])
-        return trainer
-    for model in {id(trainer): trainer, id(network): network}.values():
-        model.compile(
-            optimizer=recipe.training.optimizer.build(), loss=_loss(recipe, network), metrics=_metrics(recipe, network)
-        )
-    return trainer
-
-
-def _loss(recipe: Recipe, network: Any) -> Any:
-    if network.output_shape[-1] == 1:
-        return keras.losses.BinaryCrossentropy()
-    if isinstance(recipe.model, HyperModel) and recipe.model.labels == "one_hot":
-        return keras.losses.CategoricalCrossentropy()
-    return keras.losses.SparseCategoricalCrossentropy()
-
-
-def _metrics(recipe: Recipe, network: Any) -> list[Any]:
-    if network.output_shape[-1] == 1:
-        return [keras.metrics.BinaryAccuracy(name="accuracy")]
-    if isinstance(recipe.model, HyperModel) and recipe.model.labels == "one_hot":
-        return [keras.metrics.CategoricalAccuracy(name="accuracy")]
-    return [keras.metrics.SparseCategoricalAccuracy(name="accuracy")]
-
-
-def encoded(recipe: Recipe, part: Part, inputs: Inputs) -> tuple[np.ndarray, np.ndarray]:
-    """Images and labels as the recipe's network wants them.
+def encoded(built: Built, part: Part, inputs: Inputs) -> tuple[Any, np.ndarray]:
+    """Inputs and labels as the network wants them.
 
     Args:
-        recipe: The recipe.
-        part: Images and labels as loaded.
+        built: The network and its recipe.
+        part: Inputs and labels as loaded.
         inputs: What the network was built for.
+
+    Returns:
+        One input, or a dict of them by name where the network has several, each (n, ...); and the labels (n, ...).
     """
-    images, labels = part.images, part.labels
-    if isinstance(recipe.model, Model):
-        return images, labels.astype("float32")[:, None] if recipe.model.head == "sigmoid" else labels
-    if recipe.model.pixels == "0..1":
-        images = (images / np.float32(inputs.white)).astype("float32")
-    if recipe.model.labels == "one_hot":
-        return images, np.eye(inputs.classes, dtype="float32")[labels]
-    return images, labels
+    model, labels = built.recipe.model, part.labels
+    x = fed(built.network, part)
+    if isinstance(model, Model):
+        return x, labels.astype("float32")[:, None] if model.head == "sigmoid" else labels
+    if model.pixels == "0..1":
+        x = keras.tree.map_structure(lambda rows: scaled(rows, inputs.white), x)
+    if model.labels == "one_hot" and inputs.classes:
+        return x, np.eye(inputs.classes, dtype="float32")[labels]
+    return x, labels
 
 
 def _train(
-    built: Built,
+    plan: Plan,
     course: Course,
-    data: _Arrays,
-    validation: _Arrays | None,
+    data: _Data,
+    validation: _Data | None,
     *,
     seed: int,
-    callbacks: list[Any],
+    begin: Callable[[int], None],
     saving: Saving | None,
 ) -> None:
     """Train to the end, from wherever the checkpoints leave off."""
-    builder = built.recipe.model.build if isinstance(built.recipe.model, HyperModel) else None
-    course.callbacks = callbacks
+    model = plan.built.recipe.model
+    builder = model.build if isinstance(model, HyperModel) else None
+    course.on_phase, course.seed = begin, seed
+    begin(0)
     try:
         if builder is not None and hasattr(builder, "build") and hasattr(builder, "fit"):
-            _train_as_the_user_does(built, builder, course, data, validation, saving)
+            _train_as_the_user_does(plan, builder, course, data, validation, saving)
         else:
-            _train_by_epochs(course, data, validation, built.recipe.training.batch_size, seed, saving)
+            _train_by_phases(plan, course, data, validation, seed, saving)
     except Halted:
         pass
     except (HpsearchError, Leaving):
@@ -216,38 +216,45 @@ def _train(
         raise UserCodeError(f"training what build(hp) made raised {type(error).__name__}: {reason}") from error
 
 
-def _train_by_epochs(
-    course: Course, data: _Arrays, validation: _Arrays | None, batch_size: int, seed: int, saving: Saving | None
+def _train_by_phases(
+    plan: Plan, course: Course, data: _Data, validation: _Data | None, seed: int, saving: Saving | None
 ) -> None:
-    trainer = course.trainer
+    trainer, batch_size = course.trainer, plan.built.recipe.training.batch_size
     feed = Feed(*data, batch_size, seed, at_once=int(trainer.steps_per_execution or 1))
     course.on_epoch = feed.begin
     if feed.divisible:
         course.steps = feed.steps
-    some = slice(0, batch_size)
-    course.resume(saving, lambda: trainer.test_on_batch(feed.images[some], feed.labels[some]))
+    course.resume(saving, lambda: trainer.test_on_batch(*feed.rows(slice(0, batch_size))))
+    _train_by_epochs(plan, course, feed, validation)
+    while not course.over:
+        course.next_phase()
+        _train_by_epochs(plan, course, feed, validation)
+
+
+def _train_by_epochs(plan: Plan, course: Course, feed: Feed, validation: _Data | None) -> None:
+    """Train to the end of a phase."""
     callbacks = [First(course), *course.callbacks, Last(course)]
     if course.progress.step == course.steps and validation is not None:
-        _finish_epoch(course, callbacks, validation, batch_size)
-    if course.over:
+        _finish_epoch(course, callbacks, validation, feed.batch_size)
+    if course.phase_over:
         return
     options = feed.options(course.progress.epochs, course.progress.step, course.epochs)
     course.ends_partial = feed.endless
     with warnings.catch_warnings():
         if course.progress.step:  # that is how an epoch ends that began in an earlier run
             warnings.filterwarnings("ignore", message="Your input ran out of data")
-        trainer.fit(
+        course.trainer.fit(
             **options,
             initial_epoch=course.progress.epochs,
             epochs=course.epochs,
             callbacks=callbacks,
-            validation_data=validation,
-            validation_batch_size=batch_size,
+            class_weight=plan.class_weight,
+            **validating(validation, feed.batch_size),
             verbose=0,
         )
 
 
-def _finish_epoch(course: Course, callbacks: list[Any], validation: _Arrays, batch_size: int) -> None:
+def _finish_epoch(course: Course, callbacks: list[Any], validation: _Data, batch_size: int) -> None:
     """The rest of an epoch that was left when all its steps were done: validation, and what callbacks make of it."""
     trainer, epoch = course.trainer, course.progress.epochs
     for callback in callbacks:
@@ -258,7 +265,8 @@ def _finish_epoch(course: Course, callbacks: list[Any], validation: _Arrays, bat
     for callback in callbacks:
         callback.on_epoch_begin(epoch)
     logs = {name: float(value) for name, value in trainer.get_metrics_result().items()}
-    found = trainer.evaluate(*validation, batch_size=batch_size, callbacks=[callbacks[0]], verbose=0, return_dict=True)
+    data = served(*validation, batch_size)
+    found = trainer.evaluate(**data, callbacks=[callbacks[0]], verbose=0, return_dict=True)
     logs.update({f"val_{name}": value for name, value in found.items()})
     for callback in callbacks:
         callback.on_epoch_end(epoch, logs)
@@ -266,26 +274,35 @@ def _finish_epoch(course: Course, callbacks: list[Any], validation: _Arrays, bat
 
 
 def _train_as_the_user_does(
-    built: Built, builder: Any, course: Course, data: _Arrays, validation: _Arrays | None, saving: Saving | None
+    plan: Plan, builder: Any, course: Course, data: _Data, validation: _Data | None, saving: Saving | None
 ) -> None:
     """Call the ``fit`` of a ``keras_tuner.HyperModel``, which calls that of the model: once, several times or never."""
     options: dict[str, Any] = {
-        "batch_size": built.recipe.training.batch_size,
+        "batch_size": plan.built.recipe.training.batch_size,
         "epochs": course.epochs,
         "callbacks": [First(course), *course.callbacks, Last(course)],
         "verbose": 0,
     }
+    # Code of the user's own is given arrays, wherever the rows are held.
+    x, labels = keras.tree.map_structure(lambda rows: rows[:], data)
     if validation is not None:
-        options["validation_data"] = validation
+        options["validation_data"] = keras.tree.map_structure(lambda rows: rows[:], validation)
+    if plan.class_weight is not None:
+        options["class_weight"] = plan.class_weight
     with intercepted(course, saving):
-        builder.fit(built.hyperparameters, course.trainer, *data, **options)
+        builder.fit(plan.built.hyperparameters, course.trainer, x, labels, **options)
 
 
 def _callbacks(recipe: Recipe) -> list[Any]:
     training = recipe.training
     made: list[Any] = []
-    if training.schedule is not None:
-        made.append(training.schedule.build())
+    if isinstance(training.schedule, Plateau):
+        plateau = training.schedule
+        made.append(
+            keras.callbacks.ReduceLROnPlateau(
+                monitor="val_loss", factor=plateau.factor, patience=plateau.patience, min_lr=plateau.min_learning_rate
+            )
+        )
     if training.early_stopping is not None:
         made.append(keras.callbacks.EarlyStopping(monitor="val_loss", patience=training.early_stopping))
     return made
@@ -293,7 +310,6 @@ def _callbacks(recipe: Recipe) -> list[Any]:
 
 def _sample(part: Part) -> Part:
     """At most `TRAIN_SCORE_IMAGES` of a part, always the same ones."""
-    if len(part.labels) <= TRAIN_SCORE_IMAGES:
+    if len(part) <= TRAIN_SCORE_IMAGES:
         return part
-    chosen = np.random.default_rng(0).choice(len(part.labels), TRAIN_SCORE_IMAGES, replace=False)
-    return Part(part.images[chosen], part.labels[chosen])
+    return part.take(np.random.default_rng(0).choice(len(part), TRAIN_SCORE_IMAGES, replace=False))

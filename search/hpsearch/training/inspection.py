@@ -12,7 +12,7 @@ from typing import Any
 import keras
 
 from hpsearch.addresses import Parameter, dimensions
-from hpsearch.blocks.convnet import ConvNet
+from hpsearch.blocks.files import look_in
 from hpsearch.check import check
 from hpsearch.data.loading import SearchData, find, load_search_data
 from hpsearch.declare import Anything, source
@@ -24,10 +24,12 @@ from hpsearch.recipe import HyperModel, Model, Recipe
 from hpsearch.resolve import Suggest, resolve
 from hpsearch.space import Space
 from hpsearch.spacefile import load_space
-from hpsearch.training.build import Built, Inputs, UserCodeError, build, without_weights
+from hpsearch.training.build import Built, UserCodeError, build, without_weights
 from hpsearch.training.fit import compiled, encoded
+from hpsearch.training.inputs import Inputs, declared_inputs
 from hpsearch.training.measure import Measures, measure, measure_network
 from hpsearch.training.pretrained import with_local_weights
+from hpsearch.training.reading import check_reading, check_windows
 
 __all__ = ["at_random", "baseline_costs", "check_buildable", "inspect_space"]
 
@@ -58,17 +60,18 @@ def at_random(generator: random.Random) -> Suggest:
 
 
 def check_buildable(space: Space, inputs: Inputs) -> None:
-    """Refuse a space that holds no network for these images.
+    """Refuse a space that reads what is not there, or that holds no network for this data.
 
     Args:
         space: The space.
         inputs: What its networks are built for.
 
     Raises:
-        SpaceError: Not one draw fits; the sentence says where the last one fails.
+        SpaceError: Something that is read is not there, or not one draw fits; the sentence says where the last fails.
     """
     if isinstance(space.search.model, HyperModel):
         return
+    check_reading(space.search.model, inputs)
     draw = at_random(random.Random(0))
     fixed = not dimensions(space.search)
     for _ in range(1 if fixed else DRAWS):
@@ -88,11 +91,8 @@ def _check_fits(recipe: Recipe, inputs: Inputs, *, fully: bool) -> None:
     """Whether the network can be built; by arithmetic alone unless ``fully``, as that costs nothing."""
     if fully:
         measure(recipe, inputs)
-    elif isinstance(recipe.model, Model) and isinstance(recipe.model.body, ConvNet):
-        try:
-            recipe.model.body.output_shape(inputs.shape)
-        except ModelError as error:
-            raise error.below("model.body") from error
+    elif isinstance(recipe.model, Model):
+        check_windows(recipe.model, inputs)
 
 
 def baseline_costs(space: Space, inputs: Inputs) -> dict[str, int]:
@@ -124,9 +124,10 @@ def inspect_space(request: Inspect) -> Inspected:
     Raises:
         InputError: The space file or, where steps are to be timed, the data cannot be used.
     """
+    look_in(data=request.data_dir)
     space = load_space(request.space_file, module_path=request.imports)
     declaration = space.declaration
-    inputs = Inputs(declaration.input_shape, len(declaration.class_names), declaration.white)
+    inputs = declared_inputs(declaration, request.data_dir)
     found = find(declaration, data_dir=request.data_dir)
     data = _data(space, request) if request.timed else None
     counted: set[str] = set()
@@ -237,13 +238,12 @@ def _exceeded(space: Space, measures: Measures) -> list[str]:
 
 def _predicted_seconds(built: Built, data: SearchData, inputs: Inputs) -> float:
     """Seconds that a whole training would take, judged by a few steps after the first, which compiles."""
-    from hpsearch.data.loading import Part
-
     training = built.recipe.training
     count = min(TIMED_STEPS * training.batch_size, len(data.train.labels))
-    part = Part(data.train.images[:count], data.train.labels[:count])
+    part = data.train.take(slice(count))
     trainer = compiled(built, inputs, seed=0)
-    x, y = encoded(built.recipe, part, inputs)
+    x, y = encoded(built, part, inputs)
+    x = keras.tree.map_structure(lambda rows: rows[:], x)
     began = time.monotonic()
     trainer.fit(x, y, batch_size=training.batch_size, epochs=1, verbose=0)
     trainer.evaluate(x, y, batch_size=training.batch_size, verbose=0)
@@ -255,4 +255,4 @@ def _predicted_seconds(built: Built, data: SearchData, inputs: Inputs) -> float:
     trainer.evaluate(x, y, batch_size=training.batch_size, verbose=0)
     look = time.monotonic() - began
     epoch = (step * len(data.train.labels) + look * len(data.validation.labels)) / count
-    return first + epoch * training.epochs
+    return first + epoch * built.recipe.epochs

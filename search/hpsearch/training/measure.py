@@ -13,10 +13,14 @@ from typing import Any
 import keras
 
 from hpsearch.errors import HpsearchError
+from hpsearch.phases import Phase, phases_of
 from hpsearch.recipe import HyperModel, Recipe
-from hpsearch.training.build import Inputs, build_network, without_weights
+from hpsearch.training.build import build_network, without_weights
+from hpsearch.training.inputs import Inputs
 from hpsearch.training.memory import training_memory
 from hpsearch.training.network import Call, Tensor, calls
+from hpsearch.training.precision import calculating
+from hpsearch.training.tuning import Layers
 
 __all__ = ["Measures", "measure", "measure_network"]
 
@@ -27,9 +31,9 @@ class Measures:
 
     Args:
         parameters: How many it has, frozen ones included; what Keras counts.
-        flops: Floating-point operations of one image through it, forward: two for a multiplication with its addition,
-            over every layer with a kernel. Biases, normalisation, activations and pools are left out, as they are in
-            the figures that papers give.
+        flops: Floating-point operations of one row of data, such as one image, through it, forward: two for a
+            multiplication with its addition, over every layer with a kernel. Biases, normalisation, activations and
+            pools are left out, as they are in the figures that papers give.
         memory: Estimate of the most bytes that training it takes at its batch size; see ``training_memory``.
     """
 
@@ -48,23 +52,28 @@ def measure(recipe: Recipe, inputs: Inputs) -> Measures:
         inputs: What the network is built for.
 
     Raises:
-        ModelError: It does not fit the images; the address begins with ``model``.
+        ModelError: It does not fit the data; the address begins with ``model``.
         UserCodeError: A user's own block raised.
     """
     if isinstance(recipe.model, HyperModel):
         raise TypeError("a build(hp) allocates what it builds; give what it returns to measure_network.")
-    slots = _slots(recipe.training.optimizer.build)
-    batch = recipe.training.batch_size
-    model = without_weights(recipe.model)
+    training, model = recipe.training, without_weights(recipe.model)
+    phases = [(phase, _slots(phase.optimizer.build)) for phase in phases_of(training, model)]
+
+    def measured() -> Measures:
+        with calculating(training):
+            network = build_network(model, inputs)
+        return _largest([_of_phase(network, phase, inputs, training.batch_size, slots) for phase, slots in phases])
+
     try:
         with _without_a_trace(), keras.StatelessScope(initialize_variables=False):
-            return _measured(build_network(model, inputs), inputs, batch, slots)
+            return measured()
     except HpsearchError as error:
         if "stateless scope" not in str(error):
             raise
     # A block of the user's own that makes a variable from an array can only be built as it is.
     with _without_a_trace():
-        return _measured(build_network(model, inputs), inputs, batch, slots)
+        return measured()
 
 
 def measure_network(network: Any, recipe: Recipe, inputs: Inputs) -> Measures:
@@ -80,8 +89,20 @@ def measure_network(network: Any, recipe: Recipe, inputs: Inputs) -> Measures:
     return _measured(network, inputs, recipe.training.batch_size, _slots(make))
 
 
+def _of_phase(network: Any, phase: Phase, inputs: Inputs, batch: int, slots: int) -> Measures:
+    """What a network takes in one phase; it is left with what learns in that phase."""
+    if phase.tuning is not None:
+        Layers(network).learn(phase.tuning)
+    return _measured(network, inputs, batch, slots)
+
+
+def _largest(phases: list[Measures]) -> Measures:
+    """What the phase takes that takes most memory; all else is the same for each."""
+    return max(phases, key=lambda measures: measures.memory)
+
+
 def _measured(network: Any, inputs: Inputs, batch: int, slots: int) -> Measures:
-    done = calls(network, inputs.shape)
+    done = calls(network, inputs.features)
     return Measures(
         parameters=int(network.count_params()),
         flops=sum(_flops(call) for call in done),

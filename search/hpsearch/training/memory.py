@@ -132,8 +132,12 @@ def _inner(call: Call) -> int:
     size = sum(tensor.bytes for tensor in call.outputs)
     if isinstance(call.layer, keras.layers.Dropout):
         return sum(tensor.size for tensor in call.outputs)  # which of the values were left
+    # What stands between the two convolutions of a separable one has the channels of its input.
+    separable = isinstance(call.layer, keras.layers.SeparableConv2D)
+    between = size * call.inputs[0].shape[-1] // call.outputs[0].shape[-1] if separable else 0
     activation = _activation(call.layer)
-    return 0 if activation is None or activation in _OVERWRITING else size * _INNER.get(activation, 2)
+    plain = activation is None or activation in _OVERWRITING
+    return between + (0 if plain else size * _INNER.get(str(activation), 2))
 
 
 def _activation(layer: Any) -> str | None:

@@ -1,10 +1,10 @@
-"""What a network does with one image: every call of a layer, in order, with the tensors that go in and come out."""
+"""What a network does with one row of data: every call of a layer, in order, with what goes in and comes out."""
 
 from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -16,7 +16,7 @@ __all__ = ["Call", "Tensor", "calls"]
 
 @dataclass(frozen=True, eq=False)  # two tensors of one shape are two
 class Tensor:
-    """What flows between layers, for one image.
+    """What flows between layers, for one row of data.
 
     Args:
         shape: Its shape without the batch.
@@ -55,20 +55,22 @@ class Call:
     weights: tuple[Any, ...]
 
 
-def calls(network: Any, shape: tuple[int, ...]) -> list[Call]:
-    """Every call of a layer when an image goes through a network, nested models and layers within layers opened.
+def calls(network: Any, shapes: Mapping[str, tuple[int, ...]]) -> list[Call]:
+    """Every call of a layer when one row goes through a network, nested models and layers within layers opened.
 
     Args:
-        network: A built Keras model with one input, or with several that have a shape of their own.
-        shape: Height, width and channels of the images, where the network leaves them open.
+        network: A built Keras model.
+        shapes: Those of the inputs of the data by name, where the network leaves them open.
     """
     found: list[Call] = []
     graph = _graph(network)
     if graph is None:
-        image = Tensor(tuple(shape), "float32")
-        _opened(network, (image,), [], lambda: [keras.KerasTensor((1, *shape), "float32")], found)
+        given = {name: keras.KerasTensor((1, *shape), "float32", name=name) for name, shape in shapes.items()}
+        alone = next(iter(given.values())) if len(given) == 1 else given
+        _opened(network, tuple(map(_tensor, given.values())), [], lambda: [alone], found)
         return found
-    entries = [_tensor(given, shape if len(graph.inputs) == 1 else ()) for given in graph.inputs]
+    alone = next(iter(shapes.values())) if len(graph.inputs) == len(shapes) == 1 else ()
+    entries = [_tensor(entry, shapes.get(entry.name, alone)) for entry in graph.inputs]
     _walk(graph, entries, found)
     return found
 

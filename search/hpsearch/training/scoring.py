@@ -1,4 +1,4 @@
-"""Exported models: what is saved, and what it scores when a process that never built it loads it."""
+"""What exported models score when a process that never built them loads them."""
 
 from __future__ import annotations
 
@@ -9,62 +9,74 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
+from hpsearch.data.loading import load_test_part
+from hpsearch.data.parts import Part
 from hpsearch.errands import Score, Scored
-from hpsearch.recipe import HyperModel
-from hpsearch.training.build import Built, Inputs
+from hpsearch.training.apart import on_tensorflow
+from hpsearch.training.inputs import fed
 
-__all__ = ["exportable", "save_export", "score_exports", "scores"]
+__all__ = ["answers", "score_exports", "scores"]
 
-
-def exportable(built: Built, inputs: Inputs) -> Any:
-    """The model to save: from raw pixels to class probabilities, without optimizer, of stock Keras layers.
-
-    Args:
-        built: A trained network.
-        inputs: What it was built for.
-    """
-    network = built.network
-    if isinstance(built.recipe.model, HyperModel) and built.recipe.model.pixels == "0..1":
-        image = keras.Input(inputs.shape, name="image", dtype="float32")
-        pixels = keras.layers.Rescaling(1 / inputs.white, name="pixels")(image)
-        return keras.Model(image, network(pixels, training=False), name="network")
-    network.optimizer = None
-    return network
+AT_ONCE = 256
 
 
-PROBE_IMAGES = 64
-
-
-def save_export(built: Built, inputs: Inputs, path: Path, images: NDArray[Any]) -> None:
-    """Save the model, and beside it what it gives for a few images, so that whoever loads it can compare.
+def answers(model: Any, part: Part) -> NDArray[Any]:
+    """What an exported model gives.
 
     Args:
-        built: A trained network.
-        inputs: What it was built for.
-        path: The ``.keras`` file to write.
-        images: Raw pixels (n, height, width, channels), of which the first few are used.
+        model: A Keras model.
+        part: Raw rows (n).
+
+    Returns:
+        Probabilities (n, classes), or (n, 1), or amounts (n, 1).
     """
-    model = exportable(built, inputs)
-    probe = images[:PROBE_IMAGES]
-    np.savez(path.with_suffix(".probe.npz"), images=probe, outputs=_outputs(model, probe))
-    model.save(path)
+    given = fed(model, part)
+    found = []
+    for start in range(0, len(part), AT_ONCE):
+        some = keras.tree.map_structure(lambda rows, at=start: _read(rows[at : at + AT_ONCE]), given)
+        found.append(np.asarray(model.predict_on_batch(some)))
+    return np.concatenate(found)
 
 
-def _outputs(model: Any, images: NDArray[Any]) -> NDArray[Any]:
-    return np.asarray(model.predict(images, batch_size=256, verbose=0))
+def _read(rows: Any) -> Any:
+    """Rows as Keras takes them; texts as TensorFlow has them."""
+    if rows.dtype.kind != "U":
+        return rows[:]
+    import tensorflow as tf
+
+    return tf.constant(rows)
 
 
-def scores(outputs: NDArray[Any], labels: NDArray[np.int64]) -> dict[str, float]:
-    """Accuracy, mean cross-entropy and number of correct answers.
+def scores(outputs: NDArray[Any], labels: NDArray[Any]) -> dict[str, float]:
+    """Accuracy, mean cross-entropy and number of correct answers; of amounts their errors.
 
     Args:
-        outputs: Probabilities or logits (n, classes), or the probability of the second class (n, 1); float.
-        labels: Positions in the class names (n,), whole numbers.
+        outputs: Probabilities or logits (n, classes), or the probability of the second class (n, 1), or amounts (n, 1);
+            float.
+        labels: Positions in the class names (n,), whole numbers, or amounts, float.
+
+    Returns:
+        ``accuracy``, ``loss`` and ``correct``; of amounts ``mae``, with its standard error ``mae_error``, ``rmse``,
+        ``r2`` and the mean squared error as ``loss``.
     """
+    if labels.dtype.kind == "f":
+        return _errors(outputs.astype("float64").reshape(-1), labels.astype("float64"))
     probabilities = _probabilities(outputs.astype("float64"))
     correct = int((probabilities.argmax(axis=1) == labels).sum())
     likelihood = np.clip(probabilities[np.arange(len(labels)), labels], 1e-7, 1.0)
     return {"accuracy": correct / len(labels), "loss": float(-np.log(likelihood).mean()), "correct": correct}
+
+
+def _errors(told: NDArray[np.float64], amounts: NDArray[np.float64]) -> dict[str, float]:
+    off = np.abs(told - amounts)
+    square, spread = float((off**2).mean()), float(amounts.var())
+    return {
+        "mae": float(off.mean()),
+        "mae_error": float(off.std(ddof=1) / np.sqrt(len(off))) if len(off) > 1 else 0.0,
+        "rmse": float(np.sqrt(square)),
+        "r2": 1 - square / spread if spread else 0.0,
+        "loss": square,
+    }
 
 
 def _probabilities(outputs: NDArray[Any]) -> NDArray[Any]:
@@ -83,7 +95,6 @@ def score_exports(request: Score) -> Scored:
     Args:
         request: Which models, and which data.
     """
-    from hpsearch.data.loading import load_test_part
     from hpsearch.spacefile import load_space
 
     space = load_space(request.space_file, module_path=request.imports)
@@ -91,9 +102,35 @@ def score_exports(request: Score) -> Scored:
     found: list[dict[str, float]] = []
     difference = 0.0
     for path in request.models:
-        model = keras.models.load_model(path, compile=False)
-        with np.load(path.with_suffix(".probe.npz")) as probe:
-            now = _outputs(model, probe["images"])
-            difference = max(difference, float(np.abs(now - probe["outputs"]).max()))
-        found.append(scores(_outputs(model, part.images), part.labels))
+        with np.load(path.with_suffix(".probe.npz")) as archive:
+            before, probe = archive["outputs"], _probe(archive)
+        texts = any(rows.dtype.kind == "U" for rows in probe.inputs.values())
+        if texts and keras.config.backend() != "tensorflow":
+            now, given = on_tensorflow(_answers_of, path, [probe, _in_memory(part)])
+        else:
+            now, given = _answers_of(path, [probe, part])
+        difference = max(difference, _difference(now, before))
+        found.append(scores(given, part.labels))
     return Scored(len(part.labels), tuple(found), difference)
+
+
+def _answers_of(path: Path, parts: list[Part]) -> list[NDArray[Any]]:
+    model = keras.saving.load_model(path, compile=False)
+    return [answers(model, part) for part in parts]
+
+
+def _in_memory(part: Part) -> Part:
+    return Part({name: rows[:] for name, rows in part.inputs.items()}, part.labels, part.columns)
+
+
+def _probe(archive: Any) -> Part:
+    """The rows that were saved beside a model."""
+    names = [name for name in archive.files if name.startswith("inputs/")]
+    rows = {name.removeprefix("inputs/"): archive[name] for name in names}
+    return Part(rows, np.zeros(len(archive["outputs"])))
+
+
+def _difference(now: NDArray[Any], before: NDArray[Any]) -> float:
+    """The largest difference, of amounts as a share of how large they are."""
+    size = max(float(np.abs(before).max()), 1.0)
+    return float(np.abs(now - before).max()) / size

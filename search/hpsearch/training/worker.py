@@ -13,7 +13,6 @@ import os
 import platform
 import signal
 import traceback
-from dataclasses import replace
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any, NoReturn
@@ -99,14 +98,16 @@ class _Trainer:
     """A loaded space with its data."""
 
     def __init__(self, setup: Setup) -> None:
+        from hpsearch.blocks.files import look_in
         from hpsearch.data.loading import load_search_data
         from hpsearch.spacefile import load_space
-        from hpsearch.training.build import Inputs
         from hpsearch.training.devices import be_deterministic, check_device
+        from hpsearch.training.inputs import loaded_inputs
 
         if setup.deterministic:
             be_deterministic()
         check_device()
+        look_in(data=setup.data_dir)
         self.setup = setup
         self.lost: dict[str, str] = {}  # weights that could not be downloaded, and why; asked for once only
         self.space = load_space(setup.space_file, module_path=setup.imports)
@@ -116,8 +117,7 @@ class _Trainer:
             subset=setup.subset,
             skip_bad_images=setup.skip_bad_images,
         )
-        declaration = self.space.declaration
-        self.inputs = Inputs(declaration.input_shape, len(self.data.class_names), declaration.white)
+        self.inputs = loaded_inputs(self.space.declaration, self.data)
 
     def ready(self) -> Ready:
         """What the coordinator needs to know to begin."""
@@ -179,9 +179,6 @@ class _Trainer:
         keras.utils.clear_session()
         keras.utils.set_random_seed(task.seed)
         built, hash_ = self._built(task, pipe)
-        if task.epochs is not None:
-            training = replace(built.recipe.training, epochs=task.epochs)
-            built = replace(built, recipe=replace(built.recipe, training=training))
         objective = Objective.parse(self.space.objective)
         outcome = fit(
             built,
@@ -193,36 +190,37 @@ class _Trainer:
             seed=task.seed,
             watch=PipeWatch(pipe, task.folder),
             saving=Saving(task.folder, hash_, task.checkpoint_every, task.parent),
+            epochs=task.epochs,
+            metrics=self.space.metrics,
         )
         return Trained(outcome.score, outcome.best_epoch, outcome.train_score)
 
     def _refit(self, task: Refit, pipe: Pipe) -> Refitted:
         import keras
-        import numpy as np
 
-        from hpsearch.data.loading import Part
+        from hpsearch.data.parts import joined
         from hpsearch.resolve import from_answers
+        from hpsearch.training.exporting import Source, save_export
         from hpsearch.training.fit import refit
-        from hpsearch.training.scoring import save_export
 
         keras.utils.clear_session()
         keras.utils.set_random_seed(task.seed)
         answers = task.answers
         recipe = self._declared(task.baseline, from_answers(answers))
         built = self._build(recipe, from_answers(answers))
-        train, validation = self.data.train, self.data.validation
-        everything = Part(
-            np.concatenate([train.images, validation.images]), np.concatenate([train.labels, validation.labels])
-        )
+        everything = joined([self.data.train, self.data.validation])
         refit(
             built,
             everything,
             self.inputs,
             learning_rates=task.learning_rates,
+            phases=task.phases,
+            epochs=task.epochs,
             seed=task.seed,
             watch=RefitWatch(pipe),
         )
-        save_export(built, self.inputs, task.model, everything.images)
+        source = Source(self.space.declaration, self.inputs, self.data.encoding, self.data.class_names)
+        save_export(built, source, task.model, everything)
         return Refitted(len(everything.labels), built.parameters)
 
     def _recipe(self, task: Train, suggest: Any) -> Any:
@@ -288,8 +286,8 @@ class _Trainer:
         from hpsearch.recipe import HyperModel, recipe_hash
 
         unique = not (isinstance(recipe.model, HyperModel) and hasattr(recipe.model.build, "fit"))
-        hash_ = recipe_hash(recipe, self.inputs.shape)
-        pipe.confirm(Resolved(source(recipe), hash_, task.epochs or recipe.training.epochs, unique))
+        hash_ = recipe_hash(recipe, self.inputs.features)
+        pipe.confirm(Resolved(source(recipe), hash_, task.epochs or recipe.epochs, unique))
         return hash_
 
 
