@@ -16,6 +16,7 @@ from hpsearch.recipe import HyperModel, Model, Recipe
 from hpsearch.training.build import Built, Inputs, UserCodeError, augmented
 from hpsearch.training.callbacks import Beats, First, Last, intercepted
 from hpsearch.training.course import Course, Halted, NotFiniteError, named
+from hpsearch.training.failures import gist
 from hpsearch.training.feeding import Feed
 from hpsearch.training.saving import Saving
 from hpsearch.training.watch import Leaving, Watch
@@ -212,8 +213,9 @@ def _train(
     except Exception as error:
         if builder is None:
             raise
-        reason = " ".join(str(error).split())[:300]
-        raise UserCodeError(f"training what build(hp) made raised {type(error).__name__}: {reason}") from error
+        raise UserCodeError(
+            f"training what build(hp) made raised {type(error).__name__}: {gist(error)[:300]}"
+        ) from error
 
 
 def _train_by_epochs(
