@@ -143,7 +143,5 @@ def test_an_error_within_a_graph_is_told_without_the_calls_that_led_to_it():
 
 
 def test_of_many_lines_the_one_about_memory_is_told():
-    said = (
-        "Graph execution error:\n\nDetected at node pad\n  File one\nOOM when allocating tensor\n\t [[pad]]"
-    )
+    said = "Graph execution error:\n\nDetected at node pad\n  File one\nOOM when allocating tensor\n\t [[pad]]"
     assert failure_sentence(RuntimeError(said)) == "RuntimeError: OOM when allocating tensor"
