@@ -19,6 +19,7 @@ from hpsearch.training.saving import Keeper, Saving
 from hpsearch.training.state import (
     StateError,
     assign,
+    begin_random,
     callback_states,
     random_states,
     restore_callbacks,
@@ -106,6 +107,8 @@ class Course:
         self.progress = Progress()
         self.weights: list[NDArray[Any]] = []
         """Of the best epoch."""
+        self.seed = 0
+        """Where random numbers start."""
         self.callbacks: list[Any] = []
         """Those between ours, whose state counts."""
         self.steps: int | None = None
@@ -215,6 +218,11 @@ class Course:
         Raises:
             Leaving: Whoever watches stops training.
         """
+        if step == 0 and self._partial:
+            assert self._remembered is not None  # the epoch began in the run that wrote this
+            restore_random(self._remembered.header["random"], self._remembered.arrays)
+        elif step == 0:
+            begin_random(self.seed, self.progress.epochs)
         done = step + (self.progress.step if self._partial else 0)
         if self._partial and self.ends_partial and self.steps is not None and done + at_once >= self.steps:
             self.trainer.stop_training = True  # the epoch is whole after this step, whatever Keras counted

@@ -200,7 +200,7 @@ def _train(
 ) -> None:
     """Train to the end, from wherever the checkpoints leave off."""
     builder = built.recipe.model.build if isinstance(built.recipe.model, HyperModel) else None
-    course.callbacks = callbacks
+    course.callbacks, course.seed = callbacks, seed
     try:
         if builder is not None and hasattr(builder, "build") and hasattr(builder, "fit"):
             _train_as_the_user_does(built, builder, course, data, validation, saving)

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 __all__ = [
     "StateError",
     "assign",
+    "begin_random",
     "callback_states",
     "random_states",
     "restore_callbacks",
@@ -131,6 +132,21 @@ def restore_callbacks(
             else:
                 value = said["value"]
             setattr(callback, name, value)
+
+
+def begin_random(seed: int, epoch: int) -> None:
+    """Have an epoch begin with random numbers that depend on nothing that came before.
+
+    PyTorch's dropout draws from the same numbers as what serves its batches, which draws more of them in the first
+    epoch of a run than in later ones. The other backends give each layer numbers of its own.
+
+    Args:
+        seed: Where the random numbers of the training start.
+        epoch: Which epoch, from 0.
+    """
+    if keras.config.backend() == "torch":
+        numbers = np.random.SeedSequence([seed % 2**32, epoch]).generate_state(1)
+        importlib.import_module("torch").manual_seed(int(numbers[0]))
 
 
 def random_states() -> tuple[dict[str, Any], Arrays]:
