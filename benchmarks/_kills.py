@@ -14,7 +14,7 @@ import psutil
 from _night import TRAINING, Job, Line, Run
 from _record import Kept, Watch, checkpoint_epochs
 
-__all__ = ["FAULTS", "Kill", "Night", "reference"]
+__all__ = ["FAULTS", "Fault", "Kill", "Night", "reference"]
 
 EARLY = 0.2
 """The share of the kills that come while a run is starting."""
@@ -204,6 +204,8 @@ class Night:
     def _strike(self, run: Run, *, early: bool) -> bool:
         """Let something happen; whether the run lives on."""
         fault = self._drawn(run, early=early)
+        if fault is None:
+            return run.running
         before = self.watch.look()
         kill = Kill(fault.name, self.job.study, early)
         when = time.time()
@@ -226,7 +228,8 @@ class Night:
             self._disturbed = dict(self._open)
         return run.running
 
-    def _drawn(self, run: Run, *, early: bool) -> Fault:
+    def _drawn(self, run: Run, *, early: bool) -> Fault | None:
+        """What happens now; None where nothing of it can, as no worker is there yet."""
         possible = [fault for fault in self.faults if run.workers() or "worker" not in fault.name]
         if early:
             possible = [fault for fault in possible if fault.ends]
@@ -234,7 +237,7 @@ class Night:
         now = {n: len(kept.history) for n, kept in self.watch.look().items() if not kept.ended}
         if any(self._disturbed.get(number) == epochs for number, epochs in now.items()):
             possible = [fault for fault in possible if fault.ends] or possible
-        return self.dice.choices(possible, [fault.weight for fault in possible])[0]
+        return self.dice.choices(possible, [fault.weight for fault in possible])[0] if possible else None
 
     def _see_it_end(self, run: Run, fault: Fault, kill: Kill, when: float) -> None:
         code = run.end(STOPS_WITHIN if fault.orderly else 10.0)

@@ -163,6 +163,6 @@ def _modes(what: str) -> tuple[str, ...]:
     kind = what.split()[0]
     if kind == "fsync":
         return ("full",)
-    if kind == "write":
+    if kind in ("write", "commit"):
         return ("kill", "torn", "full")
     return ("kill",) if kind in ("delete", "truncate", "rename") else ("kill", "full")

@@ -41,7 +41,7 @@ from rich.table import Table
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
 from _damage import damaged_database, truncated_checkpoint, two_coordinators  # its own folder comes first
-from _kills import Kill, Night, reference
+from _kills import FAULTS, Fault, Kill, Night, reference
 from _machine import machine, words
 from _night import Job, write_space
 from _reader import Reader
@@ -90,7 +90,17 @@ class Account:
 
 
 def kill_studies(
-    account: Account, folder: Path, space: Path, *, kills: int, seed: int, trials: int = TRIALS, seeds: int = SEEDS
+    account: Account,
+    folder: Path,
+    space: Path,
+    *,
+    kills: int,
+    seed: int,
+    trials: int = TRIALS,
+    seeds: int = SEEDS,
+    options: tuple[str, ...] = SMALL,
+    faults: Sequence[Fault] = FAULTS,
+    expected: Mapping[int, dict[int, Kept]] | None = None,
 ) -> dict[int, dict[int, Kept]]:
     """Run studies and kill them at random moments, each to its end.
 
@@ -98,26 +108,29 @@ def kill_studies(
         account: Takes what it cost.
         folder: Where the studies are written.
         space: The space file.
-        kills: How many kills.
+        kills: How many kills, those that the account holds already included.
         seed: Where the moments, the faults and the seeds of the studies come from.
         trials: Of each study.
         seeds: How many seeds the studies take in turn.
+        options: Further options of the command.
+        faults: What may happen.
+        expected: Undisturbed studies that are known already, by seed.
 
     Returns:
         The undisturbed study of each seed that was needed.
     """
     dice = random.Random(seed)
-    expected: dict[int, dict[int, Kept]] = {}
+    known = dict(expected or {})
     while len(account.kills) < kills and len(account.broken) < 20:
         own = seed + account.studies % seeds
-        job = Job(space, folder / "references", f"seed-{own}", own, trials, SMALL)
-        if own not in expected:
-            expected[own] = reference(job)
+        job = Job(space, folder / "references", f"seed-{own}", own, trials, options)
+        if own not in known:
+            known[own] = reference(job)
         job = dataclasses.replace(job, results=folder / "killed", study=f"study-{account.studies}")
-        night = Night(job, dice, say=_say_kill)
+        night = Night(job, dice, faults, say=_say_kill)
         night.go(kills - len(account.kills))
-        _add(account, night, differing(expected[own], night.watch.look()) if night.done else [])
-    return expected
+        _add(account, night, differing(known[own], night.watch.look()) if night.done else [])
+    return known
 
 
 def _add(account: Account, night: Night, other: list[str]) -> None:
@@ -138,7 +151,11 @@ _errors = Console(stderr=True, highlight=False)
 
 
 def _say_kill(kill: Kill) -> None:
-    lost = f"{kill.seconds_lost:.1f} s lost" if kill.seconds_lost is not None else "the study was over"
+    lost = (
+        f"{kill.seconds_lost:.1f} s lost"
+        if kill.seconds_lost is not None
+        else "nothing was trained before the next fault or the end"
+    )
     when = "starting" if kill.early else "training"
     _errors.print(f"{kill.study}: {kill.fault} while {when}; {kill.epochs_lost} epochs, {lost}")
 
@@ -209,6 +226,7 @@ def _figures(account: Account) -> dict[str, Any]:
         "seconds to stop in good order": _spread([k.stopped_after for k in kills if k.stopped_after is not None]),
         "seconds until no process is left": _spread([k.gone_after for k in kills if k.gone_after is not None]),
         "reads meanwhile": account.looks,
+        "writes of a small study, with what may happen at each": account.points,
         **{f"writes disturbed: {mode}": number for mode, number in account.writes.items()},
         **account.others,
         "broken": len(account.broken),
@@ -301,7 +319,8 @@ def main(kills: int, seed: int, writes: int | None, damages: int, output: Path |
         "study": {"trials": TRIALS, "baselines": 1, "epochs": EPOCHS},
     }
     console = Console(width=110, record=True, highlight=False)
-    console.print(f"Machine: {words(machine())}; n = {len(account.kills)} kills, seed {seed}")
+    console.print(f"Machine: {words(machine())}", soft_wrap=True)
+    console.print(f"{len(account.kills)} kills, seed {seed}")
     for table in _tables(account):
         console.print(table)
     for sentence in account.broken:

@@ -143,6 +143,28 @@ def wait_for():
     return wait
 
 
+@pytest.fixture
+def small_group(wait_for):
+    """A memory control group of 2 GB, where this user may make one: the file that takes processes into it."""
+    version1, version2 = Path("/sys/fs/cgroup/memory"), Path("/sys/fs/cgroup")
+    root, limit = (version1, "memory.limit_in_bytes") if version1.is_dir() else (version2, "memory.max")
+    group = root / f"hpsearch-test-{time.time_ns()}"
+    try:
+        group.mkdir()
+    except OSError as error:
+        pytest.skip(f"no control group can be made here: {error}")
+    procs = group / "cgroup.procs"
+    try:
+        try:
+            (group / limit).write_text(str(2 * 10**9))
+        except OSError as error:
+            pytest.skip(f"control groups do not limit memory here: {error}")
+        yield procs
+        wait_for(lambda: not procs.read_text(), "the end of all processes")
+    finally:
+        group.rmdir()
+
+
 # ---- spaces
 
 WORDS = (

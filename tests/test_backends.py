@@ -56,3 +56,40 @@ def test_a_search_ends_in_an_exported_model(backend, tmp_path):
     assert exported["chosen"]["accuracy"] > 0.2  # chance is 0.1
     assert exported["reload_difference"] < 1e-3
     assert (tmp_path / "results/tiny/export/model.keras").exists()
+
+
+@pytest.mark.parametrize(
+    "backend", [pytest.param("jax", marks=pytest.mark.jax), pytest.param("torch", marks=pytest.mark.torch)]
+)
+def test_a_search_that_is_killed_goes_on_as_if_it_had_not_been(backend, tmp_path, wait_for):
+    """On TensorFlow the tests of runs and of workers show it."""
+    if find_spec(backend) is None:
+        pytest.skip(f"{backend} is not installed")
+    space = SPACE.replace("epochs=2", "epochs=6")
+    for name in ("whole", "killed"):
+        (tmp_path / f"{name}.py").write_text(space)
+    arguments = ["--trials", "1", "--subset", "300", "--deterministic", "--devices", "cpu"]
+    hpsearch(backend, tmp_path, "run", "whole.py", *arguments)
+
+    history = tmp_path / "results/killed/trials/00000/history.csv"
+    start = "from hpsearch.cli.main import main; main(prog_name='hpsearch')"
+    run = subprocess.Popen(
+        [sys.executable, "-c", start, "run", "killed.py", *arguments],
+        cwd=tmp_path,
+        env={**os.environ, "KERAS_BACKEND": backend},
+        stdout=subprocess.DEVNULL,
+    )
+    wait_for(lambda: history.exists() and len(history.read_text().splitlines()) > 2, "two epochs")
+    run.kill()
+    run.wait()
+    before = len(history.read_text().splitlines()) - 1
+    assert before < 6
+    said = hpsearch(backend, tmp_path, "run", "killed.py", *arguments)
+    assert "1 interrupted, taken up again" in said
+    assert curve(tmp_path, "killed") == curve(tmp_path, "whole")
+
+
+def curve(folder: Path, study: str) -> list[str]:
+    """The history of the first trial without the seconds that each epoch took."""
+    rows = (folder / f"results/{study}/trials/00000/history.csv").read_text().splitlines()
+    return [",".join(value for place, value in enumerate(row.split(",")) if place != 1) for row in rows]

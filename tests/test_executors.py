@@ -763,29 +763,6 @@ class TestOutOfMemory:
         assert available_memory(79, root) == total, "no such process"
 
 
-@pytest.fixture
-def small_group():
-    """A memory control group of 2 GB, where this user may make one: the file that takes processes into it."""
-    version1, version2 = Path("/sys/fs/cgroup/memory"), Path("/sys/fs/cgroup")
-    root, limit = (version1, "memory.limit_in_bytes") if version1.is_dir() else (version2, "memory.max")
-    group = root / f"hpsearch-test-{os.getpid()}"
-    try:
-        group.mkdir()
-    except OSError as error:
-        pytest.skip(f"no control group can be made here: {error}")
-    try:
-        try:
-            group.joinpath(limit).write_text(str(2 * 10**9))
-        except OSError as error:
-            pytest.skip(f"control groups do not limit memory here: {error}")
-        yield group / "cgroup.procs"
-    finally:
-        deadline = time.monotonic() + PATIENCE
-        while group.joinpath("cgroup.procs").read_text() and time.monotonic() < deadline:
-            time.sleep(0.05)
-        group.rmdir()
-
-
 @pytest.mark.slow
 def test_a_worker_that_takes_too_much_memory(driver, small_group, wait_for):
     """The system ends it, and neither the other worker, nor the fork server, nor the coordinator."""

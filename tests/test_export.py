@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from hpsearch.results.export import export_best
-from hpsearch.study.folder import open_study
+from hpsearch.study.folder import StudyFolder, open_study
 
 PLATEAU = """
 def recipe(filters, rate):
@@ -185,9 +185,14 @@ class TestReplay:
 
 class TestRefusals:
     def test_nothing_was_trained(self, cli, study):
-        for trial in (study / "trials").iterdir():
-            shutil.rmtree(trial)
-        assert "has no trial with a score yet; run it first" in cli("export-best", "--results", study.parent).sentence
+        said = "has no finished trial with a score yet; run it first"
+        for trial in StudyFolder(study).trials():
+            trial.state = "RUNNING"  # one that was interrupted may yet become better, or worse
+            StudyFolder(study).trial(trial.number).write(trial)
+        assert said in cli("export-best", "--results", study.parent).sentence
+        for folder in (study / "trials").iterdir():
+            shutil.rmtree(folder)
+        assert said in cli("export-best", "--results", study.parent).sentence
 
     def test_a_folder_with_other_files_is_left_alone(self, cli, study, tmp_path):
         precious = tmp_path / "thesis" / "chapter.txt"

@@ -127,3 +127,21 @@ def test_what_is_said_of_a_failure_is_short_and_one_line():
     assert failure_sentence(RuntimeError("a\n  b " + "c" * 900)) == "RuntimeError: a b " + "c" * 482
     assert failure_sentence(ModelError("does not fit")) == "does not fit"
     assert failure_sentence(UserCodeError("build(hp) raised X: y")) == "build(hp) raised X: y"
+
+
+def test_an_error_within_a_graph_is_told_without_the_calls_that_led_to_it():
+    import keras
+    import numpy as np
+
+    model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(10)])
+    model.compile("sgd", "sparse_categorical_crossentropy")
+    with pytest.raises(Exception, match="Graph execution error") as caught:
+        model.fit(np.zeros((4, 4)), np.full(4, 50), verbose=0)
+    said = failure_sentence(caught.value)
+    assert said.startswith("InvalidArgumentError: Received a label value of 50 which is outside the valid range")
+    assert "File" not in said
+
+
+def test_of_many_lines_the_one_about_memory_is_told():
+    said = "Graph execution error:\n\nDetected at node pad\n  File one\nOOM when allocating tensor\n\t [[pad]]"
+    assert failure_sentence(RuntimeError(said)) == "RuntimeError: OOM when allocating tensor"

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hpsearch.study.checkpoints import CHECKPOINT, PREVIOUS
+from hpsearch.study.checkpoints import CHECKPOINT, PREVIOUS, checkpoint_files
 from hpsearch.study.folder import StudyFolder
 from hpsearch.study.keeping import Reclaimable, reclaim, reclaimable, tidy, wanted
 from hpsearch.study.requests import enqueue, queued, request_stop
@@ -92,6 +92,12 @@ class TestTidy:
         assert checkpoints(study) == {1, 3}
         assert study.trials() == FIVE
         assert tidy(study, {1, 3}) == 0
+
+    def test_of_a_trial_that_ended_the_last_one_is_enough(self, study):
+        with_checkpoints(study, *FIVE)
+        assert tidy(study, {1, 3}, [1, 3], ended=[1]) == 100
+        assert [path.name for path in checkpoint_files(study.trial(1).path)] == ["checkpoint.npz"]
+        assert len(checkpoint_files(study.trial(3).path)) == 2
 
     def test_only_the_trials_that_are_named_are_looked_at(self, study):
         with_checkpoints(study, *FIVE)

@@ -9,7 +9,7 @@ import pytest
 optuna.logging.set_verbosity(optuna.logging.ERROR)
 
 
-FILES = {"trial.json", "recipe.py", "history.csv", "log.txt", "checkpoint.npz", "checkpoint.previous.npz"}
+FILES = {"trial.json", "recipe.py", "history.csv", "log.txt", "checkpoint.npz"}
 """What lies in the folder of a trial that is among the best."""
 
 

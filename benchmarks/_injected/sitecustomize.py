@@ -6,7 +6,7 @@ It stays quiet unless HPSEARCH_WRITE_FAULT holds a plan, as JSON:
     role     coordinator, or worker: the processes that are forked from the one with Keras loaded
     mode     count: note every write in ``log``
              kill: kill the process just before the write
-             torn: let half of what is written through, then kill the process
+             torn: let half of what is written through, then kill the process; what is left is SQLite's to take back
              full: fail once, as if the disk were full
     number   which write, from 1
     log      a file for the writes that were counted
@@ -179,13 +179,19 @@ def _wrap_sqlite(faults):
     class Connection(sqlite3.Connection):
         path = Path("/")
 
+        def spill(self):
+            """Make SQLite write to the database before the transaction ends, as in the middle of a commit."""
+            super().execute("PRAGMA cache_size=1")
+            many = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 100) SELECT * FROM n"
+            super().execute(f"CREATE TABLE torn AS SELECT randomblob(4000) AS half FROM ({many})")
+
         def cursor(self, factory=Cursor):
             return super().cursor(factory)
 
         def commit(self):
             if self.in_transaction:
                 try:
-                    faults.at("commit", self.path)
+                    faults.at("commit", self.path, self.spill)
                 except sqlite3.OperationalError:
                     self.rollback()  # as SQLite does where a commit fails for want of room
                     raise

@@ -116,10 +116,12 @@ class Coordinator:
                     self._on_message(heard.slot, heard.message)
         finally:
             self.executor.close()
-            self._leave_open()
-            self.news.ended(self._over or (f"stopped {self._stopping}" if self._stopping else "broke off"))
-            for request in self._stop_requests:
-                answer(request)
+            try:
+                self._leave_open()
+            finally:  # where the disk is full, the record cannot say it
+                self.news.ended(self._over or (f"stopped {self._stopping}" if self._stopping else "broke off"))
+                for request in self._stop_requests:
+                    answer(request)
         if self._stopping:
             self.watcher.note(f"Stopped {self._stopping}; the same command goes on from here.")
 
@@ -265,9 +267,8 @@ class Coordinator:
                 # What a living worker says of itself mostly comes again; a process that died may have been unlucky.
                 self._cut_off(conversation, last.kind, last.message, min(self._retries(slot, last.kind), 1))
                 return
-            # A build(hp) that raises never says its recipe; then the choices tell whether it was tried before.
-            again = not conversation.trial.hash and self.ledger.tried_before(conversation.trial)
-            conversation.fail("duplicate" if again else last.kind, last.message)
+            self._fail(conversation, last.kind, last.message)
+            return
         self.registrar.settle(conversation.trial)
 
     def _on_left(self, slot: int, conversation: Conversation) -> None:
@@ -302,8 +303,13 @@ class Coordinator:
         elif self._lapses[number] <= retries:
             self.registrar.again(conversation.trial, conversation.task, message)
         else:
-            conversation.fail(kind, message)
-            self.registrar.settle(conversation.trial)
+            self._fail(conversation, kind, message)
+
+    def _fail(self, conversation: Conversation, kind: FailureKind, message: str) -> None:
+        # A build(hp) that raises never says its recipe; then the choices tell whether it was tried before.
+        again = not conversation.trial.hash and self.ledger.tried_before(conversation.trial)
+        conversation.fail("duplicate" if again else kind, message)
+        self.registrar.settle(conversation.trial)
 
     def _leave_open(self) -> None:
         """The workers are gone; what they were training stays open."""

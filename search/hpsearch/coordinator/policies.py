@@ -30,7 +30,7 @@ class Policy:
 
 
 POLICIES: dict[FailureKind, Policy] = {
-    # Where several workers share a device, the others may have taken the memory: see `retries_for`.
+    # Where several workers share a device, the others may have taken the memory: see the coordinator.
     "out_of_memory": Policy(),
     "not_finite": Policy(),
     # A driver that fails, a process that somebody killed: another worker may do better.

@@ -99,7 +99,10 @@ class Registrar:
                 waited = True
                 self.say_paused(self._full)
                 if self.stopping():
-                    raise RunError(f"{self._full[0].upper()}{self._full[1:]}.") from error
+                    raise RunError(
+                        f"Stopped while the disk that holds {self.folder.path} is full; "
+                        "make room, then the same command goes on from here."
+                    ) from error
                 self.clock.pause(LOOK_AGAIN)
             else:
                 if waited:
@@ -239,7 +242,7 @@ class Registrar:
         """Delete the checkpoints that cannot matter any more."""
         trials, maximize = self.ledger.trials.values(), self.ledger.objective.maximize
         stay = wanted(trials, self.keep, maximize, self.strategy.may_continue)
-        tidy(self.folder, stay, list(self.ledger.trials))
+        tidy(self.folder, stay, list(self.ledger.trials), [trial.number for trial in self.ledger.ended])
 
     # ---- what an earlier run left
 

@@ -6,6 +6,7 @@ import atexit
 import contextlib
 import os
 import selectors
+import shutil
 import signal
 import time
 from collections import deque
@@ -19,6 +20,7 @@ from hpsearch.executors.base import Died, Health, Heard, Slot, WorkerDied
 from hpsearch.executors.memory import OutOfMemoryKills
 from hpsearch.executors.pipe import Pipe
 from hpsearch.executors.process import Serve, run
+from hpsearch.executors.scratch import clear_stale, scratch_folder
 from hpsearch.executors.server import fork_server
 
 __all__ = ["LocalExecutor", "LocalWorker", "WorkerDied"]
@@ -46,7 +48,12 @@ class LocalWorker:
     """
 
     def __init__(self, environment: Iterable[tuple[str, str]] = (), serve: Serve | None = None) -> None:
-        self.pipe, self.process = _started(dict(environment), serve)
+        self._scratch = scratch_folder()
+        try:
+            self.pipe, self.process = _started({**dict(environment), "TMPDIR": str(self._scratch)}, serve)
+        except BaseException:
+            shutil.rmtree(self._scratch, ignore_errors=True)
+            raise
         self.owner = os.getpid()
         self._begun = _KILLS.begin(self.pid)
         self._heard: deque[Any] = deque()
@@ -123,6 +130,7 @@ class LocalWorker:
             with contextlib.suppress(psutil.Error):
                 child.kill()
         self.process.join(timeout=_PATIENCE)
+        shutil.rmtree(self._scratch, ignore_errors=True)
         _living.discard(self)
 
     def close(self) -> None:
@@ -165,6 +173,7 @@ class LocalExecutor:
         self._serve = serve
         self._workers: dict[int, LocalWorker] = {}
         self._stillborn: dict[int, Died] = {}
+        clear_stale()
         self._wake, self._waker = os.pipe()
         os.set_blocking(self._wake, False)
         os.set_blocking(self._waker, False)

@@ -13,6 +13,7 @@ import multiprocessing
 import os
 import signal
 import sys
+import tempfile
 import threading
 from collections.abc import Callable, Mapping
 from multiprocessing import forkserver
@@ -43,6 +44,7 @@ def run(connection: Connection, environment: Mapping[str, str], serve: Serve | N
     _let_go_of_server()
     _leave_with_coordinator()
     os.environ.update(environment)
+    tempfile.tempdir = None  # the fork server may have looked it up; the worker's own folder is in its environment
     _tell_backend(environment)
     with contextlib.suppress(OSError), open("/proc/self/oom_score_adj", "w", encoding="ascii") as file:
         file.write(_TAKEN_FIRST)

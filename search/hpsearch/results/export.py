@@ -108,10 +108,11 @@ def export_best(
 
 def _choice(study: StudyFolder, info: StudyInfo) -> tuple[Trial, Trial | None]:
     """The best trial, and the best baseline if that is another."""
-    rows = [row for row in rank(study.trials(), info.objective.startswith("max")) if row.rank is not None]
+    trials = [trial for trial in study.trials() if trial.state != "RUNNING"]  # those may yet become better, or worse
+    rows = [row for row in rank(trials, info.objective.startswith("max")) if row.rank is not None]
     if not rows:
         raise StudyError(
-            f"Study {study.name} has no trial with a score yet; run it first: hpsearch run {info.space_file}"
+            f"Study {study.name} has no finished trial with a score yet; run it first: hpsearch run {info.space_file}"
         )
     best = rows[0].trial
     baseline = next((row.trial for row in rows if row.trial.baseline), None)

@@ -267,7 +267,8 @@ def check_database(database: Path) -> None:
     if not database.exists():
         return
     try:
-        with contextlib.closing(sqlite3.connect(f"file:{quote(str(database))}?mode=ro", uri=True)) as connection:
+        # Not read-only: what was killed in the middle of a write has to be taken back first. It is not created either.
+        with contextlib.closing(sqlite3.connect(f"file:{quote(str(database))}?mode=rw", uri=True)) as connection:
             tables = {row[0] for row in connection.execute("SELECT name FROM sqlite_master WHERE type='table'")}
     except sqlite3.Error as error:
         raise StudyError(f"{database} is not an SQLite database ({error}); {_WAY_OUT}") from error

@@ -98,7 +98,7 @@ class _Seeded(BaseSampler):
     would; TPE decomposes the space anew for every trial whether it is kept or not.
     """
 
-    def __init__(self, make: Callable[[int], BaseSampler], seed: int, seen: optuna.Study | None) -> None:
+    def __init__(self, make: Callable[[int], BaseSampler], seed: int, seen: _Judged | None) -> None:
         self._make = make
         self._seed = seed
         self._seen = seen
@@ -111,6 +111,8 @@ class _Seeded(BaseSampler):
     def infer_relative_search_space(self, study: optuna.Study, trial: FrozenTrial) -> dict[str, BaseDistribution]:
         # The draw itself, which follows at once, relies on what the sampler found here.
         self._relative = self._fresh(trial, _RELATIVE)
+        if self._seen is not None:
+            self._seen.proposing = trial.number
         return self._relative.infer_relative_search_space(self._seen or study, trial)
 
     def sample_relative(
@@ -134,6 +136,8 @@ class _Judged(optuna.Study):
 
     def __init__(self, study: optuna.Study) -> None:
         super().__init__(study.study_name, study._storage)  # noqa: SLF001  # the one with the cache; Optuna's own views do so
+        self.proposing: int | None = None
+        """The trial that is proposed; one that was cut off in the middle of it has some choices, which say nothing."""
 
     def _get_trials(
         self, deepcopy: bool = True, states: Container[TrialState] | None = None, use_cache: bool = False
@@ -141,7 +145,7 @@ class _Judged(optuna.Study):
         trials = super()._get_trials(deepcopy=False)
         scores = [t.value for t in trials if t.state == TrialState.COMPLETE and t.value is not None]
         worst = (min if self.direction == optuna.study.StudyDirection.MAXIMIZE else max)(scores, default=0.0)
-        judged = [_judged(trial, worst) for trial in trials]
+        judged = [_judged(trial, worst) for trial in trials if trial.number != self.proposing]
         return [trial for trial in judged if states is None or trial.state in states]
 
 

@@ -57,20 +57,32 @@ def wanted(trials: Iterable[Trial], keep: int, maximize: bool, may_continue: Cal
     return found | {trial.number for trial in trials if trial.number not in found and may_continue(trial.number)}
 
 
-def tidy(study: StudyFolder, wanted: Collection[int], numbers: Iterable[int] | None = None) -> int:
+def tidy(
+    study: StudyFolder,
+    wanted: Collection[int],
+    numbers: Iterable[int] | None = None,
+    ended: Collection[int] = (),
+) -> int:
     """Delete the checkpoints of trials that need none any more.
 
     Args:
         study: The study, held for writing.
         wanted: The trials whose checkpoints stay.
         numbers: The trials to look at; None for all that have a readable record.
+        ended: Trials that write no more checkpoints: of these the last one is enough.
 
     Returns:
         How many bytes that freed.
     """
     if numbers is None:
         numbers = [trial.number for trial in study.trials()]
-    return sum(_delete(path) for number in numbers if number not in wanted for path in _checkpoints(study, number))
+    freed = 0
+    for number in numbers:
+        files = list(_checkpoints(study, number))
+        if number in wanted:
+            files = checkpoint_files(study.trial(number).path)[1:] if number in ended else []
+        freed += sum(map(_delete, files))
+    return freed
 
 
 def reclaimable(

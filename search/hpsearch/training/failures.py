@@ -11,7 +11,7 @@ from hpsearch.training.build import UserCodeError
 from hpsearch.training.checkpoint import disk_is_full
 from hpsearch.training.course import NotFiniteError
 
-__all__ = ["failure_kind", "failure_sentence"]
+__all__ = ["failure_kind", "failure_sentence", "gist"]
 
 # As TensorFlow, JAX, PyTorch, their CUDA libraries and NumPy write it, on a CPU and on a GPU. What a lost device or a
 # broken kernel says (CUDA_ERROR_LAUNCH_FAILED, CUDNN_STATUS_INTERNAL_ERROR) is not among them: that is a crash.
@@ -63,12 +63,28 @@ def failure_kind(error: BaseException) -> FailureKind:
 def failure_sentence(error: BaseException) -> str:
     """What is shown of a failure; the traceback is in the trial's log."""
     kind = failure_kind(error)
-    text = " ".join(str(error).split())
+    text = gist(error)
     if kind == "interrupted":
         return f"the disk is full: {text or type(error).__name__}"[:500]
     if kind in ("crashed", "out_of_memory") and not isinstance(error, UserCodeError):
         text = f"{type(error).__name__}: {text}" if text else type(error).__name__
     return text[:500]
+
+
+def gist(error: BaseException) -> str:
+    """What an error says, in one line: of many lines the one that tells.
+
+    An error within a graph of TensorFlow begins with the calls that led to it, and says at their end what happened.
+
+    Args:
+        error: What was raised.
+    """
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    telling = [line for line in lines if any(phrase in line.lower() for phrase in _OUT_OF_MEMORY)]
+    if not telling and lines and lines[0].startswith("Graph execution error"):
+        calls = [place for place, line in enumerate(lines) if line.startswith("File ")]
+        telling = lines[calls[-1] + 1 : calls[-1] + 2] if calls else []
+    return " ".join((telling[0] if telling else " ".join(lines)).split())
 
 
 def _causes(error: BaseException) -> Iterator[BaseException]:

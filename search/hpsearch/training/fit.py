@@ -18,6 +18,7 @@ from hpsearch.training.build import Built, UserCodeError
 from hpsearch.training.callbacks import Beats, First, Last, intercepted
 from hpsearch.training.compiling import compiled
 from hpsearch.training.course import Course, Halted, NotFiniteError, named
+from hpsearch.training.failures import gist
 from hpsearch.training.feeding import Feed, scaled, served, validating
 from hpsearch.training.inputs import Inputs, fed
 from hpsearch.training.plan import Plan
@@ -212,8 +213,9 @@ def _train(
     except Exception as error:
         if builder is None:
             raise
-        reason = " ".join(str(error).split())[:300]
-        raise UserCodeError(f"training what build(hp) made raised {type(error).__name__}: {reason}") from error
+        raise UserCodeError(
+            f"training what build(hp) made raised {type(error).__name__}: {gist(error)[:300]}"
+        ) from error
 
 
 def _train_by_phases(
