@@ -41,11 +41,12 @@ PARTS = {
     "recipe": Part("recipe regime", "blocks optimizers domains declare errors"),
     # Data: declared and found, apart from loaded
     "data": Part(
-        "data data.declarations data.facts data.folders data.locate data.tables data.csvs data.classes", "declare errors"
+        "data data.declarations data.facts data.folders data.locate data.tables data.csvs data.classes",
+        "declare errors",
     ),
     "loading": Part(
-        "data.loading data.parts data.batches data.pools data.table_pool data.arrays data.archives data.photos data.split "
-        "data.encoding data.stored data.cache data.sizes data.download",
+        "data.loading data.parts data.batches data.pools data.table_pool data.arrays data.archives data.photos "
+        "data.split data.encoding data.stored data.cache data.sizes data.download",
         "data errors",
     ),
     # Spaces
