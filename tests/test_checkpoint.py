@@ -307,6 +307,6 @@ def test_the_order_of_an_epoch_is_the_same_whenever_training_begins(at_once):
 
 
 def test_images_come_as_keras_would_take_them_from_an_array():
-    assert Feed(IMAGES, LABELS, 12, 0).images.dtype == "float32"
-    assert Feed(IMAGES.astype("uint8"), LABELS, 12, 0).images.dtype == "uint8"
+    assert Feed(IMAGES, LABELS, 12, 0).x.dtype == "float32"
+    assert Feed(IMAGES.astype("uint8"), LABELS, 12, 0).x.dtype == "uint8"
     assert Feed(IMAGES, LABELS, 12, 0).labels.dtype == "int64"
