@@ -176,6 +176,32 @@ def test_what_is_too_large_is_turned_down_without_training_and_without_counting(
     assert all(trial["parameters"] <= 400 for trial in trials if trial["state"] == "COMPLETE")
 
 
+def test_what_would_not_fit_into_memory_is_turned_down_before_anything_is_allocated(
+    cli, tmp_path, write_space, trials_of
+):
+    search = """
+space = Space(
+    data="digits",
+    search=Recipe(
+        model=Model(body=ConvNet(stages=[Stage(filters=2)]), dense=[Dense(units=one_of(4, 8, 10**9, 10**10, 10**11))]),
+        training=Training(epochs=1),
+    ),
+    constraints=at_most(memory="1.5GB"),
+)
+"""
+    space = write_space(tmp_path / "mine.py", search)
+    said = cli("run", space, "--trials", 4, "--subset", 50, "--results", tmp_path)
+    assert said.code == 0, said
+    ended = {trial["answers"]["model.dense[0].units"]: trial for trial in trials_of(tmp_path / "mine")}
+    assert {units for units, trial in ended.items() if trial["state"] == "COMPLETE"} == {4, 8}
+    large = [trial for units, trial in ended.items() if units >= 10**9]
+    assert large, "some were proposed"
+    for trial in large:
+        assert (trial["failure"], trial["epochs"]) == ("invalid_model", 0)
+        assert trial["memory"] > 10**9
+        assert "bytes of memory in training, by estimate; at most 1,500,000,000 are allowed" in trial["message"]
+
+
 BUILD = """
 import keras
 
