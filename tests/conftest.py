@@ -43,6 +43,7 @@ def nothing_from_outside(tmp_path_factory):
     for name in ("HPSEARCH_DATA_DIR", "HPSEARCH_RESULTS", "NO_PROXY", "no_proxy"):
         changes.delenv(name, raising=False)
     changes.setenv("KERAS_HOME", str(tmp_path_factory.mktemp("keras_home")))
+    changes.setenv("HPSEARCH_CACHE", str(tmp_path_factory.mktemp("cache")))
     for name in ("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY"):
         changes.setenv(name, "http://127.0.0.1:9")
     changes.setenv("CUDA_VISIBLE_DEVICES", "-1")

@@ -103,6 +103,43 @@ def test_a_recipe_in_a_few_words(recipe: str, words: str) -> None:
     assert describe(recipe) == words
 
 
+TWO_INPUTS = """
+    front=Branch(body=ConvNet(stages=(Stage(filters=16), Stage(filters=32)))), table=Branch(dense=(Dense(units=8),))
+"""
+FOUR_BRANCHES = """
+    a=Branch(body=Mine(), input='front'), b=Branch(input='back'), table=Branch(),
+    c=Branch(body=ConvNet(stages=(Stage(filters=4),)), input=Tiled('front', 'back'))
+"""
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ("body=None, dense=(Dense(units=8),)", "table, dense 8"),
+        ("body=None, input='front'", "front"),
+        (f"body=Concat({TWO_INPUTS}, yard=None)", "front ConvNet 16 32 + table dense 8"),
+        (f"body=Concat({TWO_INPUTS}), dense=(Dense(units=32),)", "front ConvNet 16 32 + table dense 8, dense 32"),
+        (f"body=Concat({FOUR_BRANCHES})", "a Mine() + b back + table + c ConvNet 4"),
+        ("body=Pretrained('trained/front.keras', until='pool')", "Pretrained front.keras until pool"),
+        ("body=Pretrained('front.keras', frozen=False)", "Pretrained front.keras unfrozen"),
+    ],
+)
+def test_a_model_in_a_few_words(options: str, words: str) -> None:
+    assert describe(f"Recipe(model=Model({options}), training=Training(epochs=1))") == words
+
+
+@pytest.mark.parametrize(
+    ("tuning", "words"),
+    [
+        ("None", "Mine()"),
+        ("FineTune(epochs=3)", "Mine(), then all at 1e-05"),
+        ("FineTune(epochs=3, unfreeze_last=20, learning_rate=0.0001)", "Mine(), then last 20 at 0.0001"),
+    ],
+)
+def test_a_second_phase_in_a_few_words(tuning: str, words: str) -> None:
+    assert describe(f"Recipe(model=Model(body=Mine()), training=Training(epochs=1, fine_tune={tuning}))") == words
+
+
 # ---- plain lines
 
 

@@ -218,7 +218,7 @@ def test_a_hand_made_network_may_repeat_its_stages():
         replace(space, baselines={"two": recipe(hpsearch.repeat(stage, hpsearch.between(1, 2)))})
 
 
-@pytest.mark.parametrize("file", ["cats_dogs.py", "signs.py", "transfer.py"])
+@pytest.mark.parametrize("file", ["cats_dogs.py", "finetune.py", "signs.py", "transfer.py"])
 def test_a_frozen_backbone_keeps_its_weights_but_for_the_layers_said(file):
     import numpy as np
 

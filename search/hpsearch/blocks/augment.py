@@ -5,14 +5,17 @@ from __future__ import annotations
 from dataclasses import fields
 from typing import Any
 
-from hpsearch.declare import Choice, Declared, Number, declared, option
+from hpsearch.declare import Choice, Declared, Maybe, Number, Whole, declared, option
 
-__all__ = ["Augment"]
+__all__ = ["Augment", "copies_of"]
 
 
 @declared
 class Augment(Declared):
     """Random changes of each training image, drawn anew every epoch; validation and export never see them.
+
+    With ``copies=N`` they are drawn once: each image is trained on as N changed copies of it, the same in all trials,
+    so that an epoch is N times as long. Features of a frozen backbone can then be computed once for all trials.
 
     The numbers are the ``factor`` of the Keras layer of that name.
 
@@ -23,6 +26,7 @@ class Augment(Declared):
         zoom: Largest zoom in or out, as a share.
         contrast: Largest change of contrast, as a share.
         brightness: Largest change of brightness, as a share of the range of the pixels.
+        copies: How many copies of each image are drawn once and for all; None draws in every epoch.
     """
 
     flip: str | None = option(Choice(None, "horizontal", "vertical", "horizontal_and_vertical"), default=None)
@@ -32,10 +36,17 @@ class Augment(Declared):
     contrast: float = option(Number(at_least=0, at_most=1), default=0.0)
     brightness: float = option(Number(at_least=0, at_most=1), default=0.0)
 
+    copies: int | None = option(Maybe(Whole(1)), default=None)
+
     @property
     def active(self) -> bool:
         """Whether anything is changed at all."""
-        return any(getattr(self, field.name) for field in fields(self))
+        return any(getattr(self, field.name) for field in fields(self) if field.name != "copies")
+
+    @property
+    def each_time(self) -> bool:
+        """Whether images are changed anew in every epoch."""
+        return self.active and self.copies is None
 
     def build(self, white: float, seed: int) -> list[Any]:
         """The Keras layers, in the order in which they are applied.
@@ -61,3 +72,12 @@ class Augment(Declared):
         if self.brightness:
             made.append(layers.RandomBrightness(self.brightness, value_range=(0, white), seed=seed + 5))
         return made
+
+
+def copies_of(augment: Augment | None) -> int:
+    """How many times each image is in an epoch.
+
+    Args:
+        augment: The changes, or None.
+    """
+    return augment.copies or 1 if augment is not None and augment.active else 1

@@ -14,6 +14,8 @@ __all__ = ["describe"]
 def describe(recipe: str) -> str:
     """A recipe in a few words, such as ``ConvNet 32-32 64, dense 128, Adam 0.001, batch 64``; empty if it cannot.
 
+    Several inputs that are joined are ``front ConvNet 16 32 + table dense 8, dense 32, ...``.
+
     Args:
         recipe: The recipe as Python source.
     """
@@ -24,10 +26,11 @@ def describe(recipe: str) -> str:
     model, training = _option(tree, "model"), _option(tree, "training")
     optimizer, batch = _option(training, "optimizer"), _option(training, "batch_size")
     parts = [
-        _builder(model) if _called(model) == "HyperModel" else _body(_option(model, "body")),
+        _builder(model) if _called(model) == "HyperModel" else _read(model),
         _dense(_option(model, "dense")),
         f"{_called(optimizer)} {_brief(_option(optimizer, 'learning_rate'))}".strip() if optimizer else "",
         f"batch {_brief(batch)}" if batch else "",
+        _tuned(_option(training, "fine_tune")),
     ]
     return one_line(", ".join(part for part in parts if part))
 
@@ -49,12 +52,63 @@ def _brief(value: ast.expr | None) -> str:
     return ast.unparse(value) if value is not None else ""
 
 
-def _body(body: ast.expr | None) -> str:
-    if body is None or _called(body) != "ConvNet":
-        return ast.unparse(body) if body is not None else ""
+def _read(part: ast.expr | None, name: str = "") -> str:
+    """The body of a model or of a branch, or what it reads where it has none.
+
+    Args:
+        part: The model or branch.
+        name: The name of the branch, which is what it reads if it does not say so.
+    """
+    body = _option(part, "body")
+    if part is None:
+        return ""
+    if body is not None and not _is_none(body):
+        return _body(body)
+    read = _option(part, "input")
+    if _called(read) == "Tiled":
+        return "Tiled"
+    # A model that does not say what it reads reads the only input there is; without a body that is a table, mostly.
+    return str(read.value) if isinstance(read, ast.Constant) and read.value else name or "table"
+
+
+def _is_none(value: ast.expr) -> bool:
+    return isinstance(value, ast.Constant) and value.value is None
+
+
+def _body(body: ast.expr) -> str:
+    if _called(body) == "Concat" and isinstance(body, ast.Call):
+        branches = ((keyword.arg or "", keyword.value) for keyword in body.keywords)
+        return " + ".join(_branch(name, part) for name, part in branches if not _is_none(part))
+    if _called(body) == "Pretrained" and isinstance(body, ast.Call) and body.args:
+        return _pretrained(body)
+    if _called(body) != "ConvNet":
+        return ast.unparse(body)
     stages = _option(body, "stages")
     said = [_stage(stage) for stage in stages.elts] if isinstance(stages, ast.Tuple | ast.List) else []
     return " ".join(["ConvNet", *said])
+
+
+def _branch(name: str, branch: ast.expr) -> str:
+    read = _read(branch, name)
+    return " ".join(part for part in (name, read if read != name else "", _dense(_option(branch, "dense"))) if part)
+
+
+def _pretrained(body: ast.Call) -> str:
+    """The file without its folders, and what else was said."""
+    path = body.args[0]
+    file = path.value.rpartition("/")[2] if isinstance(path, ast.Constant) and isinstance(path.value, str) else ""
+    until, frozen = _option(body, "until"), _option(body, "frozen")
+    behind = f" until {until.value!s}" if isinstance(until, ast.Constant) and until.value else ""
+    learns = " unfrozen" if isinstance(frozen, ast.Constant) and frozen.value is False else ""
+    return f"Pretrained {file or _brief(path)}{behind}{learns}"
+
+
+def _tuned(tuning: ast.expr | None) -> str:
+    if tuning is None or _is_none(tuning):
+        return ""
+    last = _option(tuning, "unfreeze_last")
+    which = "all" if last is None or _is_none(last) else f"last {_brief(last)}"
+    return f"then {which} at {_brief(_option(tuning, 'learning_rate')) or '1e-05'}"
 
 
 def _stage(stage: ast.expr) -> str:

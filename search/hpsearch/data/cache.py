@@ -13,19 +13,22 @@ import fcntl
 import os
 import shutil
 import tempfile
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import IO
 
 from hpsearch.data.sizes import said_size, size_of
 from hpsearch.errors import DataError
 
-__all__ = ["CACHE_VARIABLE", "LIMIT_VARIABLE", "cache_folder", "cached", "usage"]
+__all__ = ["CACHE_VARIABLE", "LIMIT_VARIABLE", "cache_folder", "cached", "discard", "usage"]
 
 CACHE_VARIABLE = "HPSEARCH_CACHE"
 LIMIT_VARIABLE = "HPSEARCH_CACHE_LIMIT"
 USUAL_LIMIT = 20_000_000_000
 
 _DONE = "done"
+_LOOK_SECONDS = 0.1
 
 
 def cache_folder() -> Path:
@@ -42,7 +45,9 @@ def usage() -> int:
     return sum(size for _, _, size in _entries())
 
 
-def cached(kind: str, key: str, size: int, make: Callable[[Path], None]) -> Path:
+def cached(
+    kind: str, key: str, size: int, make: Callable[[Path], None], tick: Callable[[], None] | None = None
+) -> Path:
     """The folder of an entry, which is made when it is not there.
 
     Args:
@@ -50,6 +55,7 @@ def cached(kind: str, key: str, size: int, make: Callable[[Path], None]) -> Path
         key: What it is made of; letters and digits.
         size: How many bytes it will take.
         make: Fills the folder that it is given; when it raises, nothing is kept.
+        tick: Called again and again while another process makes the entry; what it raises ends the wait.
 
     Raises:
         DataError: There is no room for it, or the cache cannot be written.
@@ -58,7 +64,7 @@ def cached(kind: str, key: str, size: int, make: Callable[[Path], None]) -> Path
     entry = root / f"{kind}-{key}"
     try:
         root.mkdir(parents=True, exist_ok=True)
-        with _locked(root / f".{entry.name}.lock"):
+        with _locked(root / f".{entry.name}.lock", tick):
             if not (entry / _DONE).exists():
                 _make(entry, size, make)
             os.utime(entry / _DONE)
@@ -67,6 +73,15 @@ def cached(kind: str, key: str, size: int, make: Callable[[Path], None]) -> Path
             f"The cache in {root} cannot be written: {error.strerror}; name another folder with {CACHE_VARIABLE}."
         ) from error
     return entry
+
+
+def discard(entry: Path) -> None:
+    """Delete an entry that turned out to be damaged, so that it is made again.
+
+    Args:
+        entry: Its folder.
+    """
+    shutil.rmtree(entry, ignore_errors=True)
 
 
 def _make(entry: Path, size: int, make: Callable[[Path], None]) -> None:
@@ -117,8 +132,21 @@ def _entries() -> Iterator[tuple[Path, float, int]]:
 
 
 @contextlib.contextmanager
-def _locked(path: Path) -> Iterator[None]:
+def _locked(path: Path, tick: Callable[[], None] | None) -> Iterator[None]:
     """Held by one process at a time, and let go by the system when it dies."""
     with open(path, "w", encoding="utf-8") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
+        while tick is not None and not _free(file):
+            tick()
+            time.sleep(_LOOK_SECONDS)
+        if tick is None:
+            fcntl.flock(file, fcntl.LOCK_EX)
         yield
+
+
+def _free(file: IO[str]) -> bool:
+    """Take a lock if nobody holds it."""
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True

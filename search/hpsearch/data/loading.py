@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -81,11 +81,12 @@ def load_search_data(
     for batch, part in ((train, "training"), (validation, "validation")):
         _check_classes_left(batch, part, data.class_names)
     encoding = _fitted(data, train.columns)
+    fingerprint = _fingerprint((train, validation), data.class_names)
     return SearchData(
-        train=_part(train, encoding),
-        validation=_part(validation, encoding),
+        train=replace(_part(train, encoding), key=f"{fingerprint} train"),
+        validation=replace(_part(validation, encoding), key=f"{fingerprint} validation"),
         class_names=data.class_names,
-        fingerprint=_fingerprint((train, validation), data.class_names),
+        fingerprint=fingerprint,
         skipped=train.skipped + validation.skipped,
         encoding=encoding,
     )

@@ -46,11 +46,13 @@ class Part:
         labels: What they answer (n,): int64 positions in the class names, or float32 amounts.
         columns: The columns of a table as its file holds them, by name, (n, 1): float32 with NaN where a number is
             missing, or texts. An exported model takes these in place of the encoded table.
+        key: What identifies the rows, so that what is computed of them can be kept; empty where nothing does.
     """
 
     inputs: Mapping[str, Rows]
     labels: NDArray[Any]
     columns: Mapping[str, NDArray[Any]] = field(default_factory=dict)
+    key: str = ""
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -96,6 +98,7 @@ def joined(parts: Sequence[Part]) -> Part:
         {name: _joined([part.inputs[name] for part in parts]) for name in first.inputs},
         np.concatenate([part.labels for part in parts]),
         {name: np.concatenate([part.columns[name] for part in parts]) for name in first.columns},
+        " + ".join(part.key for part in parts) if all(part.key for part in parts) else "",
     )
 
 

@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass, replace
 from typing import Any
 
-from hpsearch.blocks.augment import Augment
+from hpsearch.blocks.augment import Augment, copies_of
 from hpsearch.blocks.backbones import Backbone
 from hpsearch.blocks.concat import Branch, Concat
 from hpsearch.blocks.convnet import ConvNet
@@ -238,7 +238,7 @@ def augmented(network: Any, augment: Augment | None, inputs: Inputs, seed: int) 
     """
     import keras
 
-    if augment is None or not augment.active:
+    if augment is None or not augment.each_time:
         return network
     entries = {tensor.name: tensor for tensor in network.inputs}
     given = {name: keras.Input(tensor.shape[1:], name=name, dtype="float32") for name, tensor in entries.items()}
@@ -274,9 +274,9 @@ def with_momentum(recipe: Recipe, images: int) -> Recipe:
 
     Args:
         recipe: A recipe without domains.
-        images: How many images an epoch has.
+        images: How many images are trained on; of each an epoch may have several copies.
     """
-    steps = max(math.ceil(images / recipe.training.batch_size), 1)
+    steps = max(math.ceil(images * copies_of(recipe.training.augment) / recipe.training.batch_size), 1)
     momentum = round(min(max(1 - 4 / steps, 0.5), 0.99), 3)
 
     def said(part: Any) -> Any:

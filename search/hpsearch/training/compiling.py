@@ -34,6 +34,7 @@ class Trained:
     def __init__(self, built: Built, inputs: Inputs, seed: int, metrics: Sequence[str] = ()) -> None:
         self.built = built
         self.inputs = inputs
+        self.seed = seed
         self.metrics = extra(tuple(metrics))
         training = built.recipe.training
         self.trainer = smoothed(augmented(built.network, training.augment, inputs, seed), training.label_smoothing)

@@ -67,6 +67,8 @@ class Course:
     ) -> None:
         self.trainer = trainer
         self.network = network
+        self.state = trainer
+        """The model whose variables training changes; the trainer, or part of it."""
         self.phases = tuple(phases) or (epochs,)
         self.most = epochs
         """The last epoch of all phases, from 1."""
@@ -88,7 +90,7 @@ class Course:
         """Whether an epoch that began in an earlier run has to be ended, because Keras counts all its steps."""
         self.on_epoch: Callable[[int], None] = lambda _: None
         self.on_phase: Callable[[int], None] = lambda _: None
-        """Makes the trainer ready for another phase, from 0; the callbacks of that phase take the place of the last."""
+        """Makes a phase ready, from 0: says its trainer, network, state and callbacks in place of the last."""
         self._keeper: Keeper | None = None
         self._remembered: Checkpoint | None = None  # what callbacks and random numbers go on from
         self._metrics: dict[str, NDArray[Any]] | None = None  # of the epoch whose validation is in progress
@@ -117,7 +119,10 @@ class Course:
         self._remembered = None
         if self.weights:
             self.network.set_weights(self.weights)
+        before = self.network
         self._enter(progress.phase + 1, progress.epochs)
+        if self.weights and self.network is not before:
+            self.weights = self.network.get_weights()
         progress.stopped = False
 
     def _enter(self, phase: int, before: int) -> None:
@@ -170,7 +175,7 @@ class Course:
             build_metrics()
             assign({"metrics": self.trainer.metrics_variables}, arrays)
         weights = [arrays[f"best/{place}"] for place in range(said["weights"])]
-        assign(state_variables(self.trainer), arrays)
+        assign(state_variables(self.trainer, self.state), arrays)
         self.progress, self._remembered = progress, checkpoint
         self.weights = self.network.get_weights() if said["best_is_last"] else weights
         self._partial = bool(progress.step)
@@ -348,7 +353,7 @@ class Course:
     def _checkpoint(self) -> Checkpoint:
         """Everything as it is now."""
         progress = self.progress
-        arrays = values_of(state_variables(self.trainer))
+        arrays = values_of(state_variables(self.trainer, self.state))
         if progress.step:
             measured = self._metrics
             arrays |= measured if measured is not None else values_of({"metrics": self.trainer.metrics_variables})

@@ -22,9 +22,12 @@ class Feed:
         batch_size: Images a step.
         seed: Where the shuffles start.
         at_once: Steps that the model does in one call, as ``compile(steps_per_execution=...)`` has it.
+        like: The rows whose order they are served in, where they were computed of others; None is ``x`` itself.
     """
 
-    def __init__(self, x: Any, labels: NDArray[Any], batch_size: int, seed: int, at_once: int = 1) -> None:
+    def __init__(
+        self, x: Any, labels: NDArray[Any], batch_size: int, seed: int, at_once: int = 1, like: Any = None
+    ) -> None:
         self.x = keras.tree.map_structure(_as_trained, x)
         self.labels = _as_trained(labels)
         self.batch_size = batch_size
@@ -34,6 +37,8 @@ class Feed:
         self.endless = False
         """Whether epochs come in one stream, which does not say where an epoch that began late ends."""
         self.batches: _Batches | None = None
+        held = in_memory(self.x if like is None else like)
+        self._by_tensorflow = held and self.divisible and keras.config.backend() == "tensorflow"
 
     @property
     def divisible(self) -> bool:
@@ -48,7 +53,7 @@ class Feed:
             step: Steps of it that are done already.
             epochs: The last epoch, from 1.
         """
-        if keras.config.backend() == "tensorflow" and self.divisible and in_memory(self.x):
+        if self._by_tensorflow and in_memory(self.x):
             self.endless = True
             return {"x": self._endless(epoch, step, epochs), "steps_per_epoch": self.steps, "shuffle": False}
         self.batches = _Batches(self, epoch, step)
@@ -61,6 +66,17 @@ class Feed:
             chosen: Their positions.
         """
         return keras.tree.map_structure(lambda each: each[chosen][:], self.x), self.labels[chosen]
+
+    def order(self, epoch: int) -> NDArray[np.int64]:
+        """The order of the rows in an epoch.
+
+        Args:
+            epoch: Which, from 0.
+        """
+        count = len(self.labels)
+        if self._by_tensorflow:
+            return np.asarray(_shuffled(count, self.seed, epoch))
+        return np.random.default_rng([self.seed, epoch]).permutation(count)
 
     def begin(self, epoch: int) -> None:
         """An epoch begins.
@@ -76,10 +92,9 @@ class Feed:
         import tensorflow as tf
 
         count, size, full = len(self.labels), self.batch_size, len(self.labels) // self.batch_size
-        seed = tf.constant(self.seed, tf.int64)
 
         def shuffled(number: Any) -> Any:
-            return tf.random.experimental.stateless_shuffle(tf.range(count, dtype=tf.int64), tf.stack([seed, number]))
+            return _shuffled(count, self.seed, number)
 
         def batches(order: Any) -> Any:
             whole = tf.data.Dataset.from_tensor_slices(tf.reshape(order[: full * size], [full, size]))
@@ -100,6 +115,13 @@ class Feed:
             .with_options(options)
             .prefetch(tf.data.AUTOTUNE)
         )
+
+
+def _shuffled(count: int, seed: int, epoch: Any) -> Any:
+    import tensorflow as tf
+
+    key = tf.stack([tf.constant(seed, tf.int64), tf.cast(epoch, tf.int64)])
+    return tf.random.experimental.stateless_shuffle(tf.range(count, dtype=tf.int64), key)
 
 
 def in_memory(x: Any) -> bool:
@@ -189,7 +211,7 @@ class _Batches(keras.utils.PyDataset):  # type: ignore[misc]  # keras has no typ
 
     def begin(self, epoch: int) -> None:
         self.offset = self.step if epoch == self.first else 0
-        self.order = np.random.default_rng([self.feed.seed, epoch]).permutation(len(self.feed.labels))
+        self.order = self.feed.order(epoch)
 
     def __len__(self) -> int:
         return self.feed.steps - self.offset

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -16,6 +17,7 @@ from hpsearch.recipe import HyperModel, Model, Recipe
 from hpsearch.schedules import Plateau
 from hpsearch.training.build import Built, UserCodeError
 from hpsearch.training.callbacks import Beats, First, Last, intercepted
+from hpsearch.training.checkpoint import saved_epochs
 from hpsearch.training.compiling import compiled
 from hpsearch.training.course import Course, Halted, NotFiniteError, named
 from hpsearch.training.failures import gist
@@ -83,23 +85,16 @@ def fit(
         Leaving: Training was stopped, to go on later.
     """
     measured = (metric, *metrics)
-    plan = Plan(built, inputs, train, seed, measured, epochs)
+    plan = Plan(built, inputs, (train, validation), seed, measured, epochs, _ticking(watch, saving))
     most = epochs or sum(plan.epochs)
     course = Course(plan.trainer, built.network, most, watch, phases=plan.epochs, metric=metric, maximize=maximize)
-    data = encoded(built, train, inputs), encoded(built, validation, inputs)
-
-    def begin(number: int) -> None:
-        plan.enter(number)
-        course.callbacks = _callbacks(built.recipe)
-
-    _train(plan, course, *data, seed=seed, begin=begin, saving=saving)
+    _train(plan, course, seed=seed, callbacks=lambda: _callbacks(built.recipe), saving=saving)
     if course.progress.best is None:
         raise NotFiniteError(f"the {metric} was never finite.")
-    built.network.set_weights(course.weights)
-    beats = Beats(course)
-    train_score = evaluate(built, _sample(train), inputs, callbacks=[beats], metrics=measured)[
-        metric.removeprefix("val_")
-    ]
+    course.network.set_weights(course.weights)
+    scored, part = plan.scored()
+    found = evaluate(scored, _sample(part), inputs, callbacks=[Beats(course)], metrics=measured)
+    train_score = found[metric.removeprefix("val_")]
     return Outcome(course.progress.best, course.progress.best_epoch, train_score)
 
 
@@ -132,18 +127,17 @@ def refit(
         NotFiniteError: The loss is not finite any more.
         Leaving: Training was stopped.
     """
-    plan = Plan(built, inputs, train, seed, (), epochs)
+    plan = Plan(built, inputs, (train,), seed, (), epochs, _ticking(watch, None))
     numbers = list(phases) or [1] * len(learning_rates)
     lengths = [numbers.count(number + 1) for number in range(max(numbers))]
     course = Course(plan.trainer, built.network, len(learning_rates), watch, phases=lengths)
 
-    def begin(number: int) -> None:
-        plan.enter(number)
+    def callbacks() -> list[Any]:
         replay = keras.callbacks.LearningRateScheduler(lambda epoch: float(learning_rates[epoch]))
         # A schedule of Keras, of ours or of a build(hp), replays itself.
-        course.callbacks = [] if plan.follows_steps else [replay]
+        return [] if plan.follows_steps else [replay]
 
-    _train(plan, course, encoded(built, train, inputs), None, seed=seed, begin=begin, saving=None)
+    _train(plan, course, seed=seed, callbacks=callbacks, saving=None)
 
 
 def evaluate(
@@ -186,26 +180,23 @@ def encoded(built: Built, part: Part, inputs: Inputs) -> tuple[Any, np.ndarray]:
     return x, labels
 
 
-def _train(
-    plan: Plan,
-    course: Course,
-    data: _Data,
-    validation: _Data | None,
-    *,
-    seed: int,
-    begin: Callable[[int], None],
-    saving: Saving | None,
-) -> None:
+def _train(plan: Plan, course: Course, *, seed: int, callbacks: Callable[[], list[Any]], saving: Saving | None) -> None:
     """Train to the end, from wherever the checkpoints leave off."""
     model = plan.built.recipe.model
     builder = model.build if isinstance(model, HyperModel) else None
+
+    def begin(number: int) -> None:
+        plan.enter(number)
+        course.trainer, course.network, course.state = plan.trainer, plan.network, plan.state
+        course.callbacks = callbacks()
+
     course.on_phase, course.seed = begin, seed
     begin(0)
     try:
         if builder is not None and hasattr(builder, "build") and hasattr(builder, "fit"):
-            _train_as_the_user_does(plan, builder, course, data, validation, saving)
+            _train_as_the_user_does(plan, builder, course, saving)
         else:
-            _train_by_phases(plan, course, data, validation, seed, saving)
+            _train_by_phases(plan, course, seed, saving)
     except Halted:
         pass
     except (HpsearchError, Leaving):
@@ -218,24 +209,36 @@ def _train(
         ) from error
 
 
-def _train_by_phases(
-    plan: Plan, course: Course, data: _Data, validation: _Data | None, seed: int, saving: Saving | None
-) -> None:
-    trainer, batch_size = course.trainer, plan.built.recipe.training.batch_size
-    feed = Feed(*data, batch_size, seed, at_once=int(trainer.steps_per_execution or 1))
-    course.on_epoch = feed.begin
-    if feed.divisible:
-        course.steps = feed.steps
-    course.resume(saving, lambda: trainer.test_on_batch(*feed.rows(slice(0, batch_size))))
-    _train_by_epochs(plan, course, feed, validation)
+def _data(plan: Plan) -> list[_Data]:
+    """What is trained on and, if anything, validated on in this phase."""
+    return [encoded(plan.now, part, plan.trained.inputs) for part in plan.parts]
+
+
+def _train_by_phases(plan: Plan, course: Course, seed: int, saving: Saving | None) -> None:
+    steps = math.ceil(len(plan.parts[0]) / plan.built.recipe.training.batch_size)
+    if steps % int(course.trainer.steps_per_execution or 1) == 0:
+        course.steps = steps
+    course.resume(saving, lambda: _test_on_a_batch(plan))
+    _train_by_epochs(plan, course, seed)
     while not course.over:
         course.next_phase()
-        _train_by_epochs(plan, course, feed, validation)
+        _train_by_epochs(plan, course, seed)
 
 
-def _train_by_epochs(plan: Plan, course: Course, feed: Feed, validation: _Data | None) -> None:
+def _test_on_a_batch(plan: Plan) -> None:
+    """Have the model create the variables of its metrics."""
+    feed = Feed(*_data(plan)[0], plan.built.recipe.training.batch_size, 0)
+    plan.trainer.test_on_batch(*feed.rows(slice(0, feed.batch_size)))
+
+
+def _train_by_epochs(plan: Plan, course: Course, seed: int) -> None:
     """Train to the end of a phase."""
     callbacks = [First(course), *course.callbacks, Last(course)]
+    (x, labels), *others = _data(plan)
+    validation = others[0] if others else None
+    at_once = int(course.trainer.steps_per_execution or 1)
+    feed = Feed(x, labels, plan.built.recipe.training.batch_size, seed, at_once, like=plan.images)
+    course.on_epoch = feed.begin
     if course.progress.step == course.steps and validation is not None:
         _finish_epoch(course, callbacks, validation, feed.batch_size)
     if course.phase_over:
@@ -275,9 +278,7 @@ def _finish_epoch(course: Course, callbacks: list[Any], validation: _Data, batch
     course.remember()
 
 
-def _train_as_the_user_does(
-    plan: Plan, builder: Any, course: Course, data: _Data, validation: _Data | None, saving: Saving | None
-) -> None:
+def _train_as_the_user_does(plan: Plan, builder: Any, course: Course, saving: Saving | None) -> None:
     """Call the ``fit`` of a ``keras_tuner.HyperModel``, which calls that of the model: once, several times or never."""
     options: dict[str, Any] = {
         "batch_size": plan.built.recipe.training.batch_size,
@@ -286,9 +287,9 @@ def _train_as_the_user_does(
         "verbose": 0,
     }
     # Code of the user's own is given arrays, wherever the rows are held.
-    x, labels = keras.tree.map_structure(lambda rows: rows[:], data)
-    if validation is not None:
-        options["validation_data"] = keras.tree.map_structure(lambda rows: rows[:], validation)
+    (x, labels), *validation = keras.tree.map_structure(lambda rows: rows[:], _data(plan))
+    if validation:
+        options["validation_data"] = validation[0]
     if plan.class_weight is not None:
         options["class_weight"] = plan.class_weight
     with intercepted(course, saving):
@@ -308,6 +309,16 @@ def _callbacks(recipe: Recipe) -> list[Any]:
     if training.early_stopping is not None:
         made.append(keras.callbacks.EarlyStopping(monitor="val_loss", patience=training.early_stopping))
     return made
+
+
+def _ticking(watch: Watch, saving: Saving | None) -> Callable[[], None]:
+    """What is called while something else than training takes its time."""
+
+    def tick() -> None:
+        if watch.step(1, 0, None):
+            raise Leaving(None if saving is None else saved_epochs(saving.folder))
+
+    return tick
 
 
 def _sample(part: Part) -> Part:

@@ -12,6 +12,7 @@ from typing import Any
 import keras
 
 from hpsearch.addresses import Parameter, dimensions
+from hpsearch.blocks.augment import copies_of
 from hpsearch.blocks.files import look_in
 from hpsearch.check import check
 from hpsearch.data.loading import SearchData, find, load_search_data
@@ -254,5 +255,6 @@ def _predicted_seconds(built: Built, data: SearchData, inputs: Inputs) -> float:
     began = time.monotonic()
     trainer.evaluate(x, y, batch_size=training.batch_size, verbose=0)
     look = time.monotonic() - began
-    epoch = (step * len(data.train.labels) + look * len(data.validation.labels)) / count
+    images = len(data.train.labels) * copies_of(training.augment)
+    epoch = (step * images + look * len(data.validation.labels)) / count
     return first + epoch * built.recipe.epochs

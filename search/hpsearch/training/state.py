@@ -31,17 +31,18 @@ class StateError(Exception):
     """A state belongs to another network than this one."""
 
 
-def state_variables(trainer: Any) -> dict[str, list[Any]]:
+def state_variables(trainer: Any, model: Any = None) -> dict[str, list[Any]]:
     """The variables of a model that training changes: weights and seeds of the model, and its optimizer's.
 
     Args:
         trainer: A compiled Keras model that is built.
+        model: The part of it that learns, where the rest stays as it is built; None is all of it.
     """
     _sync(trainer)
     optimizer = trainer.optimizer
     if not optimizer.built:
         optimizer.build(trainer.trainable_variables)
-    found = {"model": list(trainer.variables), "optimizer": list(optimizer.variables)}
+    found = {"model": list((trainer if model is None else model).variables), "optimizer": list(optimizer.variables)}
     shared = _shared_seeds()
     return {**found, "seeds": [shared]} if shared is not None else found
 
