@@ -111,8 +111,13 @@ class Job:
 
 
 def command(*arguments: str) -> list[str]:
-    """``hpsearch`` with these arguments, from the sources beside this folder."""
-    return [sys.executable, "-c", "from hpsearch.cli.main import main; main(prog_name='hpsearch')", *arguments]
+    """``hpsearch`` with these arguments, from the sources beside this folder.
+
+    It heeds signals even where whoever started this ignores them: a shell does that in the background, nohup always.
+    """
+    heed = "import signal; signal.signal(signal.SIGHUP, signal.SIG_DFL); "
+    heed += "signal.signal(signal.SIGINT, signal.default_int_handler); "
+    return [sys.executable, "-c", heed + "from hpsearch.cli.main import main; main(prog_name='hpsearch')", *arguments]
 
 
 def environment(more: Mapping[str, str] | None = None, *paths: Path) -> dict[str, str]:

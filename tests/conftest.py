@@ -74,7 +74,10 @@ class Command:
     """The command as a process group of its own, so that signals can be tried on it."""
 
     def __init__(self, *arguments):
-        start = "from hpsearch.cli.main import main; main(prog_name='hpsearch')"
+        # Whoever started the tests may ignore signals, which processes inherit.
+        heed = "import signal; signal.signal(signal.SIGHUP, signal.SIG_DFL); "
+        heed += "signal.signal(signal.SIGINT, signal.default_int_handler); "
+        start = heed + "from hpsearch.cli.main import main; main(prog_name='hpsearch')"
         self.process = subprocess.Popen(
             [sys.executable, "-c", start, *map(str, arguments)],
             env={**os.environ, "PYTHONPATH": str(SOURCE), "PYTHONUNBUFFERED": "1"},

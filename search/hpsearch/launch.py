@@ -16,6 +16,7 @@ from typing import Any
 import hpsearch
 from hpsearch.coordinator.loop import Coordinator
 from hpsearch.coordinator.options import Options
+from hpsearch.coordinator.registrar import IN_VAIN, LITTLE
 from hpsearch.errands import Inspect, Inspected
 from hpsearch.errors import HpsearchError, InputError, RunError, StudyError
 from hpsearch.events import Patient, Watcher
@@ -26,10 +27,12 @@ from hpsearch.limits import Limits
 from hpsearch.messages import Ready, Refused, Setup
 from hpsearch.space import Objective
 from hpsearch.spacefile import is_declarative, load_space
+from hpsearch.strategies.base import Strategy
 from hpsearch.strategies.choose import open_strategy
 from hpsearch.strategies.optuna import StorageError, check_database
 from hpsearch.study.atomic import write_text
 from hpsearch.study.folder import StudyFolder, StudyInfo, checked_name
+from hpsearch.study.room import disk_full, has_room
 from hpsearch.study.trial import Trial
 
 __all__ = ["Request", "answered", "inspected", "prepared_worker", "run_search"]
@@ -117,15 +120,18 @@ def run_search(request: Request, show: Show) -> StudyFolder:
         with folder.writing():
             info = _open_record(folder, request, ready)
             objective = Objective.parse(ready.summary.objective)
-            strategy = open_strategy(
-                folder.database,
-                folder.name,
-                maximize=objective.maximize,
-                seed=info.seed,
-                summary=ready.summary,
-                epochs=request.limits.epochs,
-                strategy=info.strategy,
-                pruner=info.pruner,
+            strategy = _with_room(
+                folder,
+                lambda: open_strategy(
+                    folder.database,
+                    folder.name,
+                    maximize=objective.maximize,
+                    seed=info.seed,
+                    summary=ready.summary,
+                    epochs=request.limits.epochs,
+                    strategy=info.strategy,
+                    pruner=info.pruner,
+                ),
             )
             _check_holds_all(folder, strategy.last_number)
             # The copy in the record is what is searched, whatever becomes of the file while the search runs.
@@ -154,6 +160,26 @@ def run_search(request: Request, show: Show) -> StudyFolder:
     return folder
 
 
+def _with_room(folder: StudyFolder, open_: Callable[[], Strategy]) -> Strategy:
+    """Open the storage, and once more where the disk was full for a moment.
+
+    Raises:
+        RunError: It still is.
+    """
+    for _ in range(IN_VAIN):
+        try:
+            return open_()
+        except (OSError, StorageError) as error:
+            if not disk_full(error):
+                raise
+            full = error
+            if not has_room(folder.path, LITTLE):
+                break
+    raise RunError(
+        f"The disk that holds {folder.path} is full; make room, then the same command goes on from here."
+    ) from full
+
+
 def _first_ready(executor: LocalExecutor) -> Ready:
     """What the first worker found in the space and the data."""
     while True:
@@ -175,7 +201,9 @@ def _signals(coordinator: Coordinator, watcher: Patient) -> Iterator[None]:
             watcher.alone = True  # the terminal is gone, and with it whatever would be shown there
         coordinator.stop("by " + signal.Signals(number).name)
 
-    kinds = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    kinds = [signal.SIGINT, signal.SIGTERM]
+    if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # as under nohup, which says what is wanted
+        kinds.append(signal.SIGHUP)
     before = [signal.signal(kind, stop) for kind in kinds]
     try:
         yield

@@ -18,7 +18,7 @@ from hpsearch.study.keeping import tidy, wanted
 from hpsearch.study.room import disk_full, has_room
 from hpsearch.study.trial import Trial
 
-__all__ = ["Registrar"]
+__all__ = ["IN_VAIN", "LITTLE", "Registrar"]
 
 T = TypeVar("T")
 

@@ -247,9 +247,16 @@ def _storage(database: Path) -> optuna.storages.RDBStorage:
     try:
         return optuna.storages.RDBStorage(f"sqlite:///{database}", engine_kwargs={"connect_args": {"timeout": 60}})
     except Exception as error:  # SQLAlchemy's, alembic's or Optuna's own, as the file is damaged in one way or another
-        if "database or disk is full" in str(error):
+        if _says_full(error):
             raise StorageError("the disk is full.") from error
         raise StudyError(f"{database} is not a database of Optuna ({type(error).__name__}); {_WAY_OUT}") from error
+
+
+def _says_full(error: BaseException | None) -> bool:
+    """Whether SQLite says so, be it to SQLAlchemy and that to Optuna."""
+    if error is None or "database or disk is full" in str(error):
+        return error is not None
+    return _says_full(error.__cause__ or error.__context__)
 
 
 _WAY_OUT = "move it away or give another --study."
