@@ -91,7 +91,7 @@ class Ledger:
         accuracies differ by less cannot be told apart. A loss has none that is known before several seeds were trained,
         so there any improvement counts.
         """
-        ended = [trial for trial in self.ended if trial.baseline is None and _counts(trial)]
+        ended = [trial for trial in self.ended if _counts(trial)]
         ended.sort(key=lambda trial: (trial.finished or 0.0, trial.number))
         reference: float | None = None
         in_a_row = 0
