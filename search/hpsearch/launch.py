@@ -93,12 +93,13 @@ Show = Callable[[Objective, Trial | None], AbstractContextManager[Watcher]]
 """Opens whatever shows a run: gets the objective, and the best trial so far where the study goes on from earlier."""
 
 
-def run_search(request: Request, show: Show) -> StudyFolder:
+def run_search(request: Request, show: Show, starting: Callable[[], None] = lambda: None) -> StudyFolder:
     """Run a study until its budget is used up; a study that exists is resumed.
 
     Args:
         request: What to do.
         show: Opens whatever shows the run.
+        starting: Called when all that can be checked at once is in order, before the seconds of loading.
 
     Raises:
         InputError: The space, the data or the study cannot be used as asked.
@@ -112,6 +113,7 @@ def run_search(request: Request, show: Show) -> StudyFolder:
     if folder.exists:
         with folder.writing():
             pass  # whoever writes to it already is named before seconds are spent on loading
+    starting()
     executor = LocalExecutor(request.setup, slots)
     try:
         executor.start(0)
