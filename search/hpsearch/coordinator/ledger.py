@@ -62,7 +62,7 @@ class Ledger:
 
     def counts(self) -> dict[str, int]:
         """Ended trials by state, failures by kind."""
-        return dict(Counter(f"failed: {t.failure}" if t.state == "FAIL" else t.state.lower() for t in self.ended))
+        return dict(Counter(trial.failure or trial.state for trial in self.ended))
 
     def trained_before(self, trial: Trial) -> bool:
         """Whether the recipe of a trial is that of another."""
