@@ -132,7 +132,8 @@ def evaluate(built: Built, part: Part, inputs: Inputs, callbacks: Sequence[Any] 
         inputs: What the network was built for.
         callbacks: Keras callbacks that are told of the steps.
     """
-    compiled(built, inputs, 0)
+    if not built.network.compiled:
+        compiled(built, inputs, 0)
     x, y = encoded(built.recipe, part, inputs)
     found = built.network.evaluate(x, y, batch_size=256, callbacks=list(callbacks), verbose=0, return_dict=True)
     return named(found)
