@@ -4,6 +4,7 @@ import contextlib
 import io
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -167,6 +168,52 @@ def small_group(wait_for):
         wait_for(lambda: not procs.read_text(), "the end of all processes")
     finally:
         group.rmdir()
+
+
+class SmallDisk:
+    """A disk of its own that can be filled.
+
+    Args:
+        path: Where it is mounted.
+    """
+
+    def __init__(self, path):
+        self.path = path
+
+    def fill(self):
+        """Write until nothing more can be written."""
+        with open(self.path / "filler", "ab", buffering=0) as file:
+            for size in (1 << 16, 1 << 12, 1):
+                with contextlib.suppress(OSError):
+                    while True:
+                        file.write(b"x" * size)
+
+    def free(self):
+        (self.path / "filler").unlink(missing_ok=True)
+
+
+@pytest.fixture
+def small_disk(tmp_path):
+    """Mount a disk of a size such as ``1m``; only who may mount one can."""
+    path = tmp_path / "disk"
+    path.mkdir()
+    mounted = False
+
+    def mount(size):
+        nonlocal mounted
+        command = shutil.which("mount")
+        made = command and subprocess.run(
+            [command, "-t", "tmpfs", "-o", f"size={size}", "tmpfs", path], capture_output=True, check=False
+        )
+        if not made or made.returncode:
+            pytest.skip("a disk of its own cannot be mounted here")
+        mounted = True
+        return SmallDisk(path)
+
+    yield mount
+    if mounted:
+        # SQLite's connections are closed when nobody needs them.
+        subprocess.run(["umount", "--lazy", path], check=True)
 
 
 # ---- spaces

@@ -144,6 +144,14 @@ class TestSpaceFile:
         assert refused(command, space, "--data-dir", missing) == f"--data-dir got {missing}, which is not a folder."
 
 
+def test_nothing_is_said_to_start_where_the_space_file_is_wrong(cli, tmp_path, write_space):
+    space = write_space(tmp_path / "mine.py", FIXED.replace("filters", "filter"))
+    said = cli("run", space, "--results", tmp_path / "results")
+    assert "Stage has no option 'filter'. Did you mean filters?" in said.sentence
+    assert said.out == ""
+    assert said.err.strip() == f"Error: {said.sentence}"
+
+
 def test_a_keras_import_that_raises_is_said_as_well(refused, tmp_path, write_space):
     path = write_space(tmp_path / "mine.py", "import keras\nkeras.no_such_thing\n")
     assert refused("run", path).startswith(f"{path}, line 3: it raised AttributeError: module 'keras' has no")

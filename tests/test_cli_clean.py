@@ -44,10 +44,10 @@ def test_it_shows_and_asks_for_a_yes_where_nobody_can_be_asked(study, clean):
     assert lines[1].split(maxsplit=3) == [
         "trials/00001/checkpoint.npz",
         "750",
-        "B",
+        "bytes",
         "checkpoint of trial 1, which has ended and is not among the 5 best",
     ]
-    assert lines[-1] == f"Together 3.0 kB in {study.path}."
+    assert lines[-1] == f"Together 3.00 kB in {study.path}."
     assert len(kept(study)) == 8
 
 
@@ -55,7 +55,7 @@ def test_it_deletes_and_the_record_stays(study, clean):
     before = study.trials()
     said = clean("--yes")
     assert said.code == 0
-    assert said.out.splitlines()[-1] == "Freed 3.0 kB."
+    assert said.out.splitlines()[-1] == "Freed 3.00 kB."
     assert kept(study) == [0, 3, 4, 5, 6, 7]
     assert study.trials() == before
     assert clean("--yes").out == "Study digits holds nothing that it does not need.\n"

@@ -7,6 +7,7 @@ import re
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -133,7 +134,7 @@ class TestStatus:
         said = lines(ask("status"))
         assert re.fullmatch(rf"Study digits is running; held by process {running.pid} on \S+ since \S+ \S+\.", said[0])
         assert said[1] == (
-            "Trials: 1 complete, 1 pruned, 3 failed (2 out_of_memory, 1 crashed), 2 running (by_hand, 2)."
+            "Trials: 1 complete; 3 failed: 2 out_of_memory, 1 crashed; 1 pruned; 2 running (by_hand, 2)."
         )
         assert said[2] == "Queued: mine."
         assert said[3] == "Time: 2h 00m of 8h 00m over all runs."
@@ -173,6 +174,15 @@ class TestStatus:
         )
         assert said[1].endswith("2 open (by_hand, 2).")
         assert said[-1] == f"Go on with: hpsearch run spaces/digits.py --subset 500 --results {study.path.parent}"
+
+    def test_the_command_says_all_that_the_study_was_begun_with(self, study, ask):
+        """Without it the run would be refused, or would not find the data."""
+        info = replace(study.info(), deterministic=True, skip_bad_images=True, data_dir="my data", epochs=7)
+        study.write_info(info)
+        ended(study)
+        assert (
+            "--subset 500 --epochs 7 --deterministic --skip-bad-images --data-dir 'my data'" in lines(ask("status"))[-1]
+        )
 
     def test_a_run_that_was_killed(self, study, coordinator, ask):
         """Its last word is that it runs, and its lock file names it; both are old."""
@@ -282,7 +292,14 @@ class TestStop:
         assert lines(ask("stop", *arguments))[-1] == sentence
         assert len(stops(study)) == 1
 
-    def test_a_run_that_is_killed_while_it_is_asked(self, study, coordinator, ask, monkeypatch):
+    @pytest.mark.parametrize(
+        ("arguments", "sentence"),
+        [
+            ([], "Study digits has stopped. Open, to be gone on with: by_hand, 2."),
+            (["2"], "The run on study digits has ended; trial 2 is open."),
+        ],
+    )
+    def test_a_run_that_is_killed_while_it_is_asked(self, study, coordinator, ask, monkeypatch, arguments, sentence):
         running = coordinator("deaf")
         asked = stop_command.request_stop
 
@@ -293,19 +310,5 @@ class TestStop:
             return path
 
         monkeypatch.setattr(stop_command, "request_stop", ask_and_kill)
-        assert lines(ask("stop"))[-1].startswith("Study digits has stopped. Open, to be gone on with: by_hand, 2.")
-        assert stops(study) == []
-
-    def test_a_trial_whose_run_is_killed_meanwhile(self, study, coordinator, ask, monkeypatch):
-        running = coordinator("deaf")
-        asked = stop_command.request_stop
-
-        def ask_and_kill(*arguments):
-            path = asked(*arguments)
-            running.kill()
-            running.wait()
-            return path
-
-        monkeypatch.setattr(stop_command, "request_stop", ask_and_kill)
-        assert lines(ask("stop", "2"))[-1] == "The run on study digits has ended; trial 2 is open."
+        assert lines(ask("stop", *arguments))[-1].startswith(sentence)
         assert stops(study) == []

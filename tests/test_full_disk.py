@@ -2,9 +2,7 @@
 
 import contextlib
 import json
-import shutil
 import sqlite3
-import subprocess
 
 import pytest
 
@@ -24,36 +22,9 @@ HAPPENED = {"attempts", "seconds", "started", "finished"}
 """What may differ between two runs that gave the same."""
 
 
-class Disk:
-    """A disk of four megabytes."""
-
-    def __init__(self, path):
-        self.path = path
-
-    def fill(self):
-        """Write until nothing more can be written."""
-        with open(self.path / "filler", "ab", buffering=0) as file:
-            for size in (1 << 16, 1 << 12, 1):
-                with contextlib.suppress(OSError):
-                    while True:
-                        file.write(b"x" * size)
-
-    def free(self):
-        (self.path / "filler").unlink()
-
-
 @pytest.fixture
-def disk(tmp_path):
-    """A disk of its own; only who may mount one can make it."""
-    mount, path = shutil.which("mount"), tmp_path / "disk"
-    path.mkdir()
-    made = mount and subprocess.run(
-        [mount, "-t", "tmpfs", "-o", "size=4m", "tmpfs", path], capture_output=True, check=False
-    )
-    if not made or made.returncode:
-        pytest.skip("a disk of its own cannot be mounted here")
-    yield Disk(path)
-    subprocess.run(["umount", "--lazy", path], check=True)
+def disk(small_disk):
+    return small_disk("4m")
 
 
 @pytest.fixture(scope="module")

@@ -3,9 +3,7 @@
 import contextlib
 import errno
 import os
-import shutil
 import sqlite3
-import subprocess
 
 import pytest
 
@@ -14,7 +12,7 @@ from hpsearch.study.atomic import append_text, write_json, write_text
 from hpsearch.study.folder import StudyFolder, StudyInfo
 from hpsearch.study.live import Live, write_live
 from hpsearch.study.requests import enqueue, request_stop
-from hpsearch.study.room import disk_full, free_bytes, has_room, wait_for_room
+from hpsearch.study.room import disk_full, free_bytes, has_room, written
 from hpsearch.study.trial import Trial
 
 INFO = StudyInfo("mine", "max val_accuracy", "mine.py", "", "", "", "", ["a", "b"], 2, 1, None, 0, None, 1.5)
@@ -26,40 +24,14 @@ def no_room():
     return OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
 
-class SmallDisk:
-    """A disk of one megabyte."""
-
-    def __init__(self, path):
-        self.path = path
-
-    def fill(self):
-        """Write until nothing more can be written."""
-        with open(self.path / "filler", "ab", buffering=0) as file:
-            for size in (1 << 16, 1 << 12, 1):
-                with contextlib.suppress(OSError):
-                    while True:
-                        file.write(b"x" * size)
-
-    def free(self):
-        (self.path / "filler").unlink(missing_ok=True)
-
-    def texts(self):
-        """Every file but the filler with its content."""
-        return {path: path.read_bytes() for path in self.path.rglob("*") if path.is_file() and path.name != "filler"}
-
-
 @pytest.fixture
-def disk(tmp_path):
-    """A disk of its own; only who may mount one can make it."""
-    mount, path = shutil.which("mount"), tmp_path / "disk"
-    path.mkdir()
-    made = mount and subprocess.run(
-        [mount, "-t", "tmpfs", "-o", "size=1m", "tmpfs", path], capture_output=True, check=False
-    )
-    if not made or made.returncode:
-        pytest.skip("a disk of its own cannot be mounted here")
-    yield SmallDisk(path)
-    subprocess.run(["umount", "--lazy", path], check=True)  # SQLite's connections are closed when nobody needs them
+def disk(small_disk):
+    return small_disk("1m")
+
+
+def texts(folder):
+    """Every file but the filler with its content."""
+    return {path: path.read_bytes() for path in folder.rglob("*") if path.is_file() and path.name != "filler"}
 
 
 def live(seconds, note=""):
@@ -94,14 +66,14 @@ class TestWriters:
         study.create(INFO, "space = 1\n")
         WRITERS[writer](study, "")
         disk.fill()
-        before = disk.texts()
+        before = texts(disk.path)
         with pytest.raises(OSError, match="No space left") as caught:
             WRITERS[writer](study, LONG)
         assert disk_full(caught.value)
-        assert disk.texts() == before
+        assert texts(disk.path) == before
         disk.free()
         WRITERS[writer](study, LONG)
-        assert disk.texts() != before or writer == "request"
+        assert texts(disk.path) != before or writer == "request"
 
     @pytest.mark.parametrize(
         ("writer", "moment"),
@@ -131,7 +103,7 @@ class TestWriters:
         study = StudyFolder(tmp_path / "mine")
         study.create(INFO, "space = 1\n")
         WRITERS[writer](study, "")
-        before = SmallDisk(tmp_path).texts()
+        before = texts(tmp_path)
         with monkeypatch.context() as full:
             if moment == "write":
                 full.setattr(atomic, "open", torn, raising=False)
@@ -139,7 +111,7 @@ class TestWriters:
                 full.setattr(atomic.os, moment, refuse)
             with pytest.raises(OSError, match="No space left"):
                 WRITERS[writer](study, LONG)
-        assert SmallDisk(tmp_path).texts() == before
+        assert texts(tmp_path) == before
         WRITERS[writer](study, LONG)
 
 
@@ -216,7 +188,7 @@ class TestRoom:
         disk.fill()
         assert free_bytes(disk.path) == 0
         assert not has_room(disk.path, 1)
-        assert not disk.texts()
+        assert not texts(disk.path)
 
     def test_a_quota_that_the_disk_does_not_tell_of(self, tmp_path, monkeypatch):
         def refuse(*_):
@@ -234,23 +206,37 @@ class TestRoom:
         assert has_room(tmp_path, 1)
         assert list(tmp_path.iterdir()) == []
 
-    def test_waiting_ends_with_room(self, disk):
-        waited = []
+    def test_a_write_is_done_again_until_there_is_room(self, disk):
+        heard = []
 
-        def wait(seconds):
-            waited.append(seconds)
-            if len(waited) == 3:
+        def wait(error):
+            heard.append(error.errno)
+            if len(heard) == 3:
                 disk.free()
 
         disk.fill()
-        assert wait_for_room(disk.path / "x", 1000, lambda: False, wait)
-        assert len(waited) == 3
-        assert wait_for_room(disk.path / "x", 1000, lambda: True, wait)
-        assert len(waited) == 3
+        file = disk.path / "text"
+        written(file, lambda: write_text(file, LONG), wait)
+        assert heard == [errno.ENOSPC] * 3
+        assert file.read_text() == LONG
 
-    def test_waiting_ends_when_it_is_told_to(self, disk):
+    def test_whoever_waits_may_give_up(self, disk):
         disk.fill()
-        said = iter([False, False, True])
-        waited = []
-        assert not wait_for_room(disk.path, 1, lambda: next(said), waited.append)
-        assert len(waited) == 2
+
+        def give_up(error):
+            raise KeyboardInterrupt from error
+
+        with pytest.raises(KeyboardInterrupt):
+            written(disk.path, lambda: write_text(disk.path / "text", LONG), give_up)
+
+    @pytest.mark.parametrize(("error", "times"), [(no_room(), 10), (PermissionError("no"), 1)])
+    def test_what_fails_although_there_is_room_is_not_tried_for_ever(self, tmp_path, error, times):
+        tried = []
+
+        def write():
+            tried.append(1)
+            raise error
+
+        with pytest.raises(OSError, match=str(error).split()[-1]):
+            written(tmp_path, write, lambda _: None)
+        assert len(tried) == times

@@ -16,7 +16,6 @@ from typing import Any
 import hpsearch
 from hpsearch.coordinator.loop import Coordinator
 from hpsearch.coordinator.options import Options
-from hpsearch.coordinator.registrar import IN_VAIN, LITTLE
 from hpsearch.errands import Inspect, Inspected
 from hpsearch.errors import HpsearchError, InputError, RunError, StudyError
 from hpsearch.events import Patient, Watcher
@@ -32,7 +31,7 @@ from hpsearch.strategies.choose import open_strategy
 from hpsearch.strategies.optuna import StorageError, check_database
 from hpsearch.study.atomic import write_text
 from hpsearch.study.folder import StudyFolder, StudyInfo, checked_name
-from hpsearch.study.room import disk_full, has_room
+from hpsearch.study.room import LITTLE, has_room, written
 from hpsearch.study.trial import Trial
 
 __all__ = ["Request", "answered", "inspected", "prepared_worker", "run_search"]
@@ -94,12 +93,13 @@ Show = Callable[[Objective, Trial | None], AbstractContextManager[Watcher]]
 """Opens whatever shows a run: gets the objective, and the best trial so far where the study goes on from earlier."""
 
 
-def run_search(request: Request, show: Show) -> StudyFolder:
+def run_search(request: Request, show: Show, starting: Callable[[], None] = lambda: None) -> StudyFolder:
     """Run a study until its budget is used up; a study that exists is resumed.
 
     Args:
         request: What to do.
         show: Opens whatever shows the run.
+        starting: Called when all that can be checked at once is in order, before the seconds of loading.
 
     Raises:
         InputError: The space, the data or the study cannot be used as asked.
@@ -113,6 +113,7 @@ def run_search(request: Request, show: Show) -> StudyFolder:
     if folder.exists:
         with folder.writing():
             pass  # whoever writes to it already is named before seconds are spent on loading
+    starting()
     executor = LocalExecutor(request.setup, slots)
     try:
         executor.start(0)
@@ -166,18 +167,14 @@ def _with_room(folder: StudyFolder, open_: Callable[[], Strategy]) -> Strategy:
     Raises:
         RunError: It still is.
     """
-    for _ in range(IN_VAIN):
-        try:
-            return open_()
-        except (OSError, StorageError) as error:
-            if not disk_full(error):
-                raise
-            full = error
-            if not has_room(folder.path, LITTLE):
-                break
-    raise RunError(
-        f"The disk that holds {folder.path} is full; make room, then the same command goes on from here."
-    ) from full
+
+    def check(full: Exception) -> None:
+        if not has_room(folder.path, LITTLE):
+            raise RunError(
+                f"The disk that holds {folder.path} is full; make room, then the same command goes on from here."
+            ) from full
+
+    return written(folder.path, open_, check)
 
 
 def _first_ready(executor: LocalExecutor) -> Ready:

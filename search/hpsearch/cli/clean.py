@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from hpsearch.cli.output import Cell, Column, results_option, say, study_option, table
+from hpsearch.cli.output import Cell, Column, results_option, say, size, study_option, table
 from hpsearch.errors import InputError, StudyError
 from hpsearch.study.folder import StudyFolder, open_study
 from hpsearch.study.keeping import KEEP, Reclaimable, reclaim, reclaimable
@@ -51,7 +51,7 @@ def clean(study: str | None, results: Path, keep: int, yes: bool) -> None:
         # Looked for again: a run may have come and gone while the question stood.
         shown = {one.path for one in found}
         freed = reclaim(one for one in _found(folder, keep) if one.path in shown)
-    say(f"Freed {_bytes(freed)}.")
+    say(f"Freed {size(freed)}.")
 
 
 def _found(folder: StudyFolder, keep: int) -> list[Reclaimable]:
@@ -71,9 +71,9 @@ def _refuse_while_it_runs(folder: StudyFolder) -> None:
 
 def _show(folder: StudyFolder, found: list[Reclaimable]) -> None:
     columns = [Column("What"), Column("Size", right=True), Column("Why it may go", wraps=True)]
-    rows = [(str(one.path.relative_to(folder.path)), _bytes(one.bytes), one.why) for one in found]
+    rows = [(str(one.path.relative_to(folder.path)), size(one.bytes), one.why) for one in found]
     table(columns, [[Cell(text) for text in row] for row in rows])
-    say(f"Together {_bytes(sum(one.bytes for one in found))} in {folder.path}.")
+    say(f"Together {size(sum(one.bytes for one in found))} in {folder.path}.")
 
 
 def _confirm() -> None:
@@ -86,13 +86,3 @@ def _confirm() -> None:
     if not (sys.stdin.isatty() and sys.stdout.isatty()):
         raise InputError("Nothing was deleted; say the same with --yes to delete what is shown.")
     click.confirm("Delete these?", abort=True)
-
-
-def _bytes(count: int) -> str:
-    """``812 B``, ``1.5 kB``, ``2.3 GB``."""
-    size = float(count)
-    for unit in ("B", "kB", "MB", "GB"):
-        if size < 1000:
-            return f"{size:.0f} {unit}" if unit == "B" else f"{size:.1f} {unit}"
-        size /= 1000
-    return f"{size:.1f} TB"

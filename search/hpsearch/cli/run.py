@@ -176,10 +176,13 @@ def run(
         keep=keep,
     )
     name = request.folder.name
-    say(f"Study {name}: starting Keras and loading the data ...")
-    if trials is None and seconds is None and until is None and patience is None:
-        tell("No budget was given (--trials, --for): it goes on until Ctrl-C, or until every recipe was tried.")
-    folder = run_search(request, partial(_screen, name))
+
+    def starting() -> None:
+        say(f"Study {name}: starting Keras and loading the data ...")
+        if trials is None and seconds is None and until is None and patience is None:
+            tell("No budget was given (--trials, --for): it goes on until Ctrl-C, or until every recipe was tried.")
+
+    folder = run_search(request, partial(_screen, name), starting)
     _say_how_to_go_on(folder.name, results)
 
 

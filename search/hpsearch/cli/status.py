@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
+from functools import cached_property
 from pathlib import Path
 from shlex import quote
 from typing import Any
@@ -27,7 +28,7 @@ from hpsearch.cli.output import (
     table,
     tell,
 )
-from hpsearch.results.leaderboard import rank
+from hpsearch.results.leaderboard import Row, counts, rank, summary
 from hpsearch.study.folder import StudyFolder, StudyInfo, open_study
 from hpsearch.study.live import Live, LiveSlot, read_live
 from hpsearch.study.lock import Holder, boot_id
@@ -78,7 +79,11 @@ def command_to_go_on(study: StudyFolder, results: Path) -> str:
         words.append(f"--trials {live.most_trials}")
     if live and live.most_seconds is not None:
         words.append(f"--for {_as_written(live.most_seconds)}")
+    # What a study was begun with has to be said again.
     words += [f"--{name} {value}" for name in ("subset", "epochs") if (value := getattr(info, name)) is not None]
+    words += [f"--{name.replace('_', '-')}" for name in ("deterministic", "skip_bad_images") if getattr(info, name)]
+    if info.data_dir is not None:
+        words.append(f"--data-dir {quote(info.data_dir)}")
     if str(results) != "results":
         words.append(f"--results {quote(str(results))}")
     return " ".join(words)
@@ -145,11 +150,15 @@ class _Found:
         """The trials that began and did not end."""
         return [trial for trial in self.trials.values() if trial.state == "RUNNING"]
 
+    @cached_property
+    def _ranked(self) -> list[Row]:
+        """As on the leaderboard, which leaves repeats out."""
+        return rank(self.trials.values(), self.info.objective.startswith("max"))
+
     @property
     def best(self) -> Trial | None:
         """The best trial so far."""
-        ranked = rank(self.trials.values(), self.info.objective.startswith("max"))
-        return ranked[0].trial if ranked and ranked[0].rank is not None else None
+        return self._ranked[0].trial if self._ranked and self._ranked[0].rank is not None else None
 
     @property
     def seconds(self) -> float | None:
@@ -158,11 +167,6 @@ class _Found:
             return None
         own = self._own
         return self.live.seconds + (max(self.now - own.updated, 0.0) if own else 0.0)
-
-    def counts(self) -> tuple[Counter[str], Counter[str]]:
-        """Ended trials by state, and failures by kind."""
-        ended = [trial for trial in self.trials.values() if trial.state != "RUNNING" and trial.failure != "duplicate"]
-        return Counter(trial.state for trial in ended), Counter(str(t.failure) for t in ended if t.failure)
 
     def who(self) -> list[str]:
         """Who runs it, or how the last run ended."""
@@ -191,14 +195,12 @@ class _Found:
 
     def how_far(self) -> list[str]:
         """How far the study is."""
-        states, failures = self.counts()
-        kinds = f" ({', '.join(f'{n} {kind}' for kind, n in failures.most_common())})" if failures else ""
-        words = {"COMPLETE": "complete", "PRUNED": "pruned", "FAIL": "failed"}
-        parts = [f"{states[s]} {word}{kinds if s == 'FAIL' else ''}" for s, word in words.items() if states[s]]
+        ended = [row for row in self._ranked if row.trial.state != "RUNNING"]
+        parts = [words for _, words in summary(counts(ended))]
         if self.open:
             names = ", ".join(one_line(trial.name) for trial in self.open)
             parts.append(f"{len(self.open)} {'running' if self.running else 'open'} ({names})")
-        said = [f"Trials: {', '.join(parts) or 'none yet'}."]
+        said = [f"Trials: {'; '.join(parts) or 'none yet'}."]
         if self.queued:
             said.append(f"Queued: {', '.join(map(one_line, self.queued))}.")
         said += map(one_line, self.unreadable)
@@ -213,7 +215,7 @@ class _Found:
 
     def as_json(self, results: Path) -> dict[str, Any]:
         """The same as plain values."""
-        states, failures = self.counts()
+        ended = [row.trial for row in self._ranked if row.trial.state != "RUNNING"]
         said, best = (self._own if self.running else self.live), self.best
         return {
             "study": self.study.name,
@@ -228,8 +230,8 @@ class _Found:
             "most_seconds": self.live.most_seconds if self.live else None,
             "most_trials": self.live.most_trials if self.live else None,
             "slots": [asdict(slot) for slot in self.slots],
-            "trials": dict(states),
-            "failures": dict(failures),
+            "trials": Counter(trial.state for trial in ended),
+            "failures": Counter(trial.failure for trial in ended if trial.failure),
             "open": [trial.number for trial in self.open],
             "queued": self.queued,
             "unreadable": self.unreadable,

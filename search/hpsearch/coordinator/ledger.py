@@ -62,7 +62,7 @@ class Ledger:
 
     def counts(self) -> dict[str, int]:
         """Ended trials by state, failures by kind."""
-        return dict(Counter(f"failed: {t.failure}" if t.state == "FAIL" else t.state.lower() for t in self.ended))
+        return dict(Counter(trial.failure or trial.state for trial in self.ended))
 
     def trained_before(self, trial: Trial) -> bool:
         """Whether the recipe of a trial is that of another."""
@@ -91,7 +91,7 @@ class Ledger:
         accuracies differ by less cannot be told apart. A loss has none that is known before several seeds were trained,
         so there any improvement counts.
         """
-        ended = [trial for trial in self.ended if trial.baseline is None and _counts(trial)]
+        ended = [trial for trial in self.ended if _counts(trial)]
         ended.sort(key=lambda trial: (trial.finished or 0.0, trial.number))
         reference: float | None = None
         in_a_row = 0

@@ -15,19 +15,15 @@ from hpsearch.events import Budget, Watcher
 from hpsearch.strategies.base import Strategy
 from hpsearch.study.folder import StudyFolder
 from hpsearch.study.keeping import tidy, wanted
-from hpsearch.study.room import disk_full, has_room
+from hpsearch.study.room import LITTLE, has_room, written
 from hpsearch.study.trial import Trial
 
-__all__ = ["IN_VAIN", "LITTLE", "Registrar"]
+__all__ = ["Registrar"]
 
 T = TypeVar("T")
 
 LOOK_AGAIN = 1.0
 """Seconds between two attempts to write on a full disk."""
-LITTLE = 1_000_000
-"""Bytes that a log or a history may want at a time."""
-IN_VAIN = 10
-"""A write that fails so often although there is room fails for another reason."""
 TAKEN_UP = 20
 """A trial that was begun so often and never finished an epoch is given up: it may be what brings the machine down."""
 
@@ -74,6 +70,7 @@ class Registrar:
         self.paused = ""
         """What everything waits for; empty while it goes on."""
         self._ended_here: list[Trial] = []
+        self._bare: set[int] = set()  # trials that ended and whose checkpoints are gone
 
     # ---- writing, with patience
 
@@ -87,27 +84,22 @@ class Registrar:
             RunError: Somebody stopped the run while it waited.
         """
         waited = False
-        in_vain = 0
-        while True:
-            try:
-                result = write()
-            except Exception as error:
-                # SQLite says of a broken disk what it also says of a full one.
-                in_vain += has_room(self.folder.path, LITTLE)
-                if not disk_full(error) or in_vain >= IN_VAIN:
-                    raise
-                waited = True
-                self.say_paused(self._full)
-                if self.stopping():
-                    raise RunError(
-                        f"Stopped while the disk that holds {self.folder.path} is full; "
-                        "make room, then the same command goes on from here."
-                    ) from error
-                self.clock.pause(LOOK_AGAIN)
-            else:
-                if waited:
-                    self.say_paused("")
-                return result
+
+        def wait(error: Exception) -> None:
+            nonlocal waited
+            waited = True
+            self.say_paused(self._full)
+            if self.stopping():
+                raise RunError(
+                    f"Stopped while the disk that holds {self.folder.path} is full; "
+                    "make room, then the same command goes on from here."
+                ) from error
+            self.clock.pause(LOOK_AGAIN)
+
+        result = written(self.folder.path, write, wait)
+        if waited:
+            self.say_paused("")
+        return result
 
     @property
     def _full(self) -> str:
@@ -242,7 +234,10 @@ class Registrar:
         """Delete the checkpoints that cannot matter any more."""
         trials, maximize = self.ledger.trials.values(), self.ledger.objective.maximize
         stay = wanted(trials, self.keep, maximize, self.strategy.may_continue)
-        tidy(self.folder, stay, list(self.ledger.trials), [trial.number for trial in self.ledger.ended])
+        # Of a trial that lost its checkpoints there is nothing left to look at, however many there are.
+        ended = {trial.number for trial in self.ledger.ended} - self._bare
+        tidy(self.folder, stay, sorted(ended), ended)
+        self._bare |= ended - stay
 
     # ---- what an earlier run left
 

@@ -124,16 +124,13 @@ def summary(numbers: Mapping[str, int]) -> list[tuple[str, str]]:
     ``("interrupted", "1 interrupted")``.
 
     Args:
-        numbers: Trials by state, failures by kind; upper and lower case are one.
+        numbers: Trials by state, failures by kind.
     """
-    known: Counter[str] = Counter()
-    for name, number in numbers.items():
-        word = name.removeprefix("failed: ").lower()
-        known[word.upper() if word.upper() in STATES else word] += number
+    known = Counter(dict(numbers))
     others = ("interrupted", "duplicate")
     kinds = {word: number for word, number in known.items() if word not in (*STATES, *others) and number}
     said = [("COMPLETE", known["COMPLETE"], "complete", "")]
-    said += [("FAIL", max(sum(kinds.values()), known["FAIL"]), "failed", _kinds(kinds))]
+    said += [("FAIL", known["FAIL"] + sum(kinds.values()), "failed", _kinds(kinds))]
     said += [("PRUNED", known["PRUNED"], "pruned", ""), ("RUNNING", known["RUNNING"], "running", "")]
     said += [
         ("interrupted", known["interrupted"], "interrupted", ""),

@@ -8,7 +8,6 @@ from typing import Any
 import optuna
 from optuna.distributions import BaseDistribution
 from optuna.pruners import BasePruner
-from optuna.samplers import BaseSampler
 from optuna.trial import FrozenTrial, TrialState
 
 from hpsearch.addresses import Parameter
@@ -16,7 +15,7 @@ from hpsearch.domains import Scalar
 from hpsearch.errors import InputError
 from hpsearch.strategies.distributions import count, internal_value, position, value_at
 from hpsearch.strategies.optuna import Record
-from hpsearch.strategies.recorded import Recorded
+from hpsearch.strategies.recorded import OneByOne, Recorded
 from hpsearch.strategies.tree import Step, Tree
 
 __all__ = ["Grid", "continuous_refused"]
@@ -130,19 +129,11 @@ def _finite(name: str, distribution: BaseDistribution) -> int:
     return int(values)
 
 
-class _Walk(BaseSampler):
+class _Walk(OneByOne):
     """Makes the choices as the tree says."""
 
     def __init__(self, tree: Tree) -> None:
         self._tree = tree
-
-    def infer_relative_search_space(self, study: optuna.Study, trial: FrozenTrial) -> dict[str, BaseDistribution]:
-        return {}
-
-    def sample_relative(
-        self, study: optuna.Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
-    ) -> dict[str, Any]:
-        return {}
 
     def sample_independent(
         self, study: optuna.Study, trial: FrozenTrial, param_name: str, param_distribution: BaseDistribution

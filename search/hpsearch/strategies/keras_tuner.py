@@ -7,13 +7,13 @@ from typing import Any
 import optuna
 from optuna.distributions import BaseDistribution, FloatDistribution, IntDistribution
 from optuna.pruners import BasePruner
-from optuna.samplers import BaseSampler, RandomSampler
+from optuna.samplers import RandomSampler
 from optuna.trial import FrozenTrial, TrialState
 
 from hpsearch.strategies.optuna import Record, is_infeasible
 from hpsearch.strategies.oracle_process import Oracle
 from hpsearch.strategies.oracle_questions import Bracket, Past, Question
-from hpsearch.strategies.recorded import EPOCHS, PARENT, Recorded
+from hpsearch.strategies.recorded import EPOCHS, PARENT, OneByOne, Recorded
 from hpsearch.strategies.seeds import seed_for
 from hpsearch.strategies.tuner_space import TunerSpace
 
@@ -166,19 +166,11 @@ def _follows(trial: FrozenTrial, place: Bracket) -> bool:
     return own is not None and (own.index, own.round) == (place.index, place.round + 1)
 
 
-class _Proposed(BaseSampler):
+class _Proposed(OneByOne):
     """Makes the choices that were proposed, and at random those of which nobody knew when the trial was proposed."""
 
     def __init__(self, seed: int) -> None:
         self._seed = seed
-
-    def infer_relative_search_space(self, study: optuna.Study, trial: FrozenTrial) -> dict[str, BaseDistribution]:
-        return {}
-
-    def sample_relative(
-        self, study: optuna.Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
-    ) -> dict[str, Any]:
-        return {}
 
     def sample_independent(
         self, study: optuna.Study, trial: FrozenTrial, param_name: str, param_distribution: BaseDistribution

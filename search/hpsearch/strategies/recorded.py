@@ -6,7 +6,10 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from typing import Any
 
+from optuna import Study
+from optuna.distributions import BaseDistribution
 from optuna.pruners import BasePruner
+from optuna.samplers import BaseSampler
 from optuna.trial import FrozenTrial, TrialState
 
 from hpsearch.addresses import Parameter
@@ -14,7 +17,7 @@ from hpsearch.domains import Scalar
 from hpsearch.strategies.base import Asked, Reopened
 from hpsearch.strategies.optuna import Record
 
-__all__ = ["EPOCHS", "LABEL", "PARENT", "RANDOM", "RESOLVED", "Recorded"]
+__all__ = ["EPOCHS", "LABEL", "PARENT", "RANDOM", "RESOLVED", "OneByOne", "Recorded"]
 
 # What is remembered of a trial as Optuna's user attributes.
 LABEL = "label"
@@ -22,6 +25,18 @@ RESOLVED = "resolved"
 EPOCHS = "epochs"
 PARENT = "parent"
 RANDOM = "random"
+
+
+class OneByOne(BaseSampler):
+    """A sampler that makes every choice by itself, when it is asked for; what it chooses is left to the class below."""
+
+    def infer_relative_search_space(self, study: Study, trial: FrozenTrial) -> dict[str, BaseDistribution]:
+        return {}
+
+    def sample_relative(
+        self, study: Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
+    ) -> dict[str, Any]:
+        return {}
 
 
 class Recorded(ABC):

@@ -7,11 +7,16 @@ import errno
 import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import TypeVar
 
-__all__ = ["LOOK_AGAIN", "disk_full", "free_bytes", "has_room", "wait_for_room"]
+__all__ = ["LITTLE", "disk_full", "free_bytes", "has_room", "written"]
 
-LOOK_AGAIN = 5.0
-"""Seconds between two looks at a full disk."""
+T = TypeVar("T")
+
+LITTLE = 1_000_000
+"""Bytes that a log or a history may want at a time."""
+IN_VAIN = 10
+"""A write that fails so often although there is room fails for another reason."""
 
 _FULL = (errno.ENOSPC, errno.EDQUOT)
 # What SQLite says; Optuna wraps it in an error of its own, SQLAlchemy's between the two.
@@ -97,23 +102,26 @@ def _set_aside(descriptor: int, size: int) -> None:
             raise  # not a file system that cannot set aside
 
 
-def wait_for_room(path: Path, wanted: int, stop: Callable[[], bool], wait: Callable[[float], None]) -> bool:
-    """Wait until so many bytes can be written.
+def written(path: Path, write: Callable[[], T], on_full: Callable[[Exception], None]) -> T:
+    """Do something that writes to disk, and do it again as long as the disk is full.
 
     Args:
-        path: Where; it need not exist yet.
-        wanted: Bytes.
-        stop: Whether to wait no longer.
-        wait: Lets so many seconds pass, or fewer.
-
-    Returns:
-        True when there is room, False where ``stop`` said so before.
+        path: Where it writes; it need not exist yet.
+        write: It; doing it twice must be the same as doing it once.
+        on_full: Called with the error each time the disk is full: waits, or raises to give up.
     """
-    while not has_room(path, wanted):
-        if stop():
-            return False
-        wait(LOOK_AGAIN)
-    return True
+    in_vain = 0
+    while True:
+        try:
+            return write()
+        except Exception as error:
+            if not disk_full(error):
+                raise
+            # SQLite says of a broken disk what it also says of a full one.
+            in_vain += has_room(path, LITTLE)
+            if in_vain >= IN_VAIN:
+                raise
+            on_full(error)
 
 
 def _existing(path: Path) -> Path:
