@@ -211,7 +211,7 @@ class TestData:
         ("--for", "0s"),
         ("--for", "10"),
         ("--trials", "many"),
-        ("--trials", "0"),
+        ("--trials", "-1"),
         ("--subset", "-3"),
         ("--epochs", "1.5"),
         ("--seed", "-1"),

@@ -396,3 +396,13 @@ def test_two_workers_share_the_cpu(cli, tmp_path, write_space, four_recipes, tri
     assert {trial["state"] for trial in trials} == {"COMPLETE"}
     times = sorted((trial["started"], trial["finished"]) for trial in trials)
     assert any(later[0] < earlier[1] for earlier, later in pairwise(times)), "two at a time"
+
+
+def test_the_hand_made_networks_alone_can_be_trained(cli, tmp_path, write_space, four_recipes, trials_of):
+    space = write_space(tmp_path / "four.py", four_recipes)
+    said = cli("run", space, "--trials", 0, "--subset", 100, "--results", tmp_path)
+    assert said.code == 0, said
+    trials = trials_of(tmp_path / "four")
+    assert trials
+    assert all(trial["baseline"] for trial in trials)
+    assert "search with a higher --trials" in said.out

@@ -16,7 +16,9 @@ __all__ = ["Limits", "Target"]
 TRIAL_SHARE = 0.1
 """The share of the time budget that one trial may take: a search wants to see ten at least."""
 TIMED_EPOCHS = 2
-"""How many epochs are timed before a trial is found too slow; the first may take longer, as it also compiles."""
+"""How many epochs are timed before a trial is found too slow."""
+COMPILING = 10.0
+"""So many seconds of the first epoch may go into compiling the network."""
 
 _COMPARISONS = {">=": operator.ge, "<=": operator.le, ">": operator.gt, "<": operator.lt}
 _TARGET = re.compile(r"\s*(\w+)\s*(>=|<=|>|<)\s*(\S+)\s*")
@@ -100,9 +102,8 @@ class Limits:
             epochs: How many the trial may take.
             slots: How many trials are trained at a time.
         """
-        needed = epoch.seconds * epochs
         # The first epoch decides only where compiling cannot be to blame.
-        most = TRIAL_SHARE * slots * (self.seconds or float("inf")) * (2 if epoch.epoch == 1 else 1)
-        if epoch.epoch > TIMED_EPOCHS or needed <= most:
+        sure = epoch.seconds - COMPILING if epoch.epoch == 1 else epoch.seconds
+        if epoch.epoch > TIMED_EPOCHS or sure * epochs <= TRIAL_SHARE * slots * (self.seconds or float("inf")):
             return ""
         return f"too slow: {epochs} epochs of {epoch.seconds:.0f} s are over a tenth of the time budget"

@@ -26,9 +26,9 @@ __all__ = ["run"]
 @click.argument("space", type=click.Path(path_type=Path))
 @click.option(
     "--trials",
-    type=PositiveWhole(),
+    type=click.IntRange(min=0),
     metavar="N",
-    help="How many trials the search proposes, over all runs of the study; baselines come on top.",
+    help="How many trials the search proposes, over all runs of the study; baselines come on top (0: these alone).",
 )
 @click.option(
     "--for",

@@ -155,6 +155,8 @@ class Agenda:
     def _search_ended(self) -> str:
         """Why the strategy is not asked any more; empty while it is."""
         most, patience = self.limits.trials, self.limits.patience
+        if most == 0:
+            return "nothing but the hand-made networks was asked for; search with a higher --trials"
         if most is not None and self.ledger.counted() >= most:
             return f"the budget of {most} trials is used up; extend it with a higher --trials"
         if patience is not None and self.ledger.without_improvement() >= patience:
