@@ -18,17 +18,18 @@ INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c c
 # An environment knows its own path: one that was copied or moved with the folder would import the old folder's code.
 MOVED := $(shell test -x $(BIN)/python && test "$$(cat $(VENV)/.where 2>/dev/null)" = "$$(pwd -P)" || echo moved)
 
-.PHONY: help demo test lint test-slow test-jax test-torch clean moved
+.PHONY: help demo test lint test-slow test-browser test-formats test-jax test-torch clean moved
 
 help: ## List these targets (the default).
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1|\2/p' Makefile | while IFS='|' read -r name said; do \
-	  printf '  make %-11s %s\n' "$$name" "$$said"; \
+	  printf '  make %-12s %s\n' "$$name" "$$said"; \
 	done
 
+# Finals would take as long as the search itself.
 demo: $(VENV)/.installed ## Search on scikit-learn's digits, show the leaderboard and export the best model.
 	$(BIN)/hpsearch run spaces/digits.py --trials 8 --study demo
 	$(BIN)/hpsearch leaderboard --study demo
-	$(BIN)/hpsearch export-best --study demo
+	$(BIN)/hpsearch export-best --study demo --no-finals
 	@test -f results/demo/export/model.keras && echo "The exported model: $(CURDIR)/results/demo/export/model.keras"
 
 test: lint ## Run the checks and the quick tests.
@@ -40,7 +41,13 @@ lint: $(VENV)/.installed-dev ## Check style, formatting and types.
 	$(BIN)/mypy
 
 test-slow: $(VENV)/.installed-dev ## Run the tests that train for longer.
-	$(BIN)/python -m pytest --quiet -m "slow and not gpu and not jax and not torch"
+	$(BIN)/python -m pytest --quiet -m "slow and not gpu and not jax and not torch and not browser and not formats"
+
+test-browser: $(VENV)/.installed-dev ## Open the report in headless Chromium (Debian: package chromium).
+	$(BIN)/python -m pytest --quiet -m "browser and not slow"
+
+test-formats: $(VENV)/.installed-formats ## Export to ONNX, LiteRT and OpenVINO and run what is written (installs them).
+	$(BIN)/python -m pytest --quiet -m formats
 
 test-jax: $(VENV)/.installed-jax ## Run the tests on JAX (installs it).
 	KERAS_BACKEND=jax $(BIN)/python -m pytest --quiet -m jax
@@ -76,6 +83,10 @@ $(VENV)/.installed: $(VENV)/.where pyproject.toml constraints.txt
 
 $(VENV)/.installed-dev: $(VENV)/.where pyproject.toml constraints.txt
 	$(INSTALL) -e ".[dev]"
+	@touch $@
+
+$(VENV)/.installed-formats: $(VENV)/.where pyproject.toml constraints.txt
+	$(INSTALL) -e ".[dev,onnx,litert,openvino]"
 	@touch $@
 
 $(VENV)/.installed-jax: $(VENV)/.where pyproject.toml constraints.txt

@@ -30,6 +30,7 @@ class Part(NamedTuple):
 PARTS = {
     # Words and means without a meaning of their own
     "errors": Part("errors"),
+    "wording": Part("wording brief"),
     "printing": Part("printing"),
     "declare": Part("declare", "errors"),
     # The vocabulary of a space file
@@ -46,7 +47,7 @@ PARTS = {
     ),
     "loading": Part(
         "data.loading data.parts data.batches data.pools data.table_pool data.arrays data.archives data.photos "
-        "data.split data.encoding data.stored data.cache data.sizes data.download",
+        "data.split data.encoding data.listing data.stored data.cache data.sizes data.download",
         "data errors",
     ),
     # Spaces
@@ -85,17 +86,22 @@ PARTS = {
     # The loop, and starting it
     "coordinator": Part("coordinator", "executors strategies study trial messages events limits describe space errors"),
     "launch": Part(
-        "launch",
+        "launch running repeats",
         "hpsearch coordinator executors strategies study trial messages events limits space spacefile errors",
     ),
     # What comes of it
-    "leaderboard": Part("results.leaderboard results.intervals results.tested", "trial"),
-    "results": Part("results", "leaderboard launch coordinator executors study trial messages errors"),
+    "leaderboard": Part(
+        "results.leaderboard results.intervals results.tested results.finals results.board results.fields "
+        "results.where results.pareto results.selection results.comparison",
+        "study trial errors",
+    ),
+    "results": Part("results", "leaderboard launch coordinator executors strategies study trial messages events errors"),
+    "report": Part("results.report", "leaderboard study trial wording errors", later="launch messages"),
     "cli": Part(
         "cli",
-        "leaderboard study trial events names errors",
-        later="hpsearch results launch coordinator limits messages space spacefile describe resolve recipe data "
-        "printing",
+        "leaderboard study trial events names wording errors",
+        later="hpsearch results report launch coordinator limits messages space spacefile describe resolve recipe data "
+        "printing declare",
     ),
 }
 
@@ -106,12 +112,16 @@ LIBRARIES = {
     "tensorflow": Part("", later="training"),
     "jax": Part("", later="training"),
     "torch": Part("", later="training"),
-    "numpy": Part("loading training", later="blocks"),
+    "numpy": Part("loading training", later="blocks results report"),
+    "onnxruntime": Part("", later="training"),
+    "ai_edge_litert": Part("", later="training"),
+    "openvino": Part("", later="training"),
     "ml_dtypes": Part("", later="training"),
     "psutil": Part("executors", later="study"),
     "PIL": Part("", later="loading training"),
     "sklearn": Part("", later="loading"),
-    "optuna": Part("strategies", later="study"),
+    "optuna": Part("strategies", later="study report"),
+    "plotly": Part("", later="report"),
     "click": Part("cli"),
     "rich": Part("", later="cli"),
 }
@@ -277,7 +287,7 @@ def test_the_command_line_starts_with_nothing_heavy():
 
 
 def test_reading_a_study_needs_no_search_library():
-    loaded = loaded_after_importing(["hpsearch.cli.reading"])
+    loaded = loaded_after_importing(["hpsearch.cli.reading", "hpsearch.cli.leaderboard", "hpsearch.cli.compare"])
     heavy = loaded & {*HEAVY, "numpy", "optuna", "scipy", "sklearn", "sqlalchemy"}
     assert not heavy, f"hpsearch leaderboard loads {named(sorted(heavy))}."
 

@@ -15,7 +15,8 @@ import pytest
 from click.testing import CliRunner, Result
 
 from hpsearch.cli import output
-from hpsearch.cli.reading import leaderboard, show, studies
+from hpsearch.cli.leaderboard import leaderboard
+from hpsearch.cli.reading import show, studies
 from hpsearch.errors import HpsearchError, InputError, StudyError
 from hpsearch.study import Epoch, StudyFolder, StudyInfo, Trial
 from hpsearch.study.live import Live, LiveSlot, write_live
@@ -86,9 +87,11 @@ def call(command: click.Command, study: StudyFolder | Path, *args: str) -> Resul
 def test_leaderboard_shows_rank_scores_gap_and_failures(study: StudyFolder) -> None:
     lines = call(leaderboard, study).stdout.splitlines()
     assert lines[0] == "digits: max val_accuracy, 4 trials (2 complete)"
-    assert lines[2].split() == ["rank", "trial", "val", "train", "gap", "parameters", "epochs", "time", "state"]
-    assert lines[3].split() == ["1", "1", "0.9500", "0.9900", "+0.0400", "3,253,068", "4/4", "1m", "01s", "COMPLETE"]
-    assert lines[4].split()[:6] == ["2", "by_hand", "*", "0.9100", "0.9500", "+0.0400"]
+    head = "rank trial val interval train gap parameters FLOPs epochs time state"
+    assert lines[2].split() == head.split()
+    best = "1 1 0.9500 0.722-1.000 0.9900 +0.0400 3,253,068 - 4/4 1m 01s COMPLETE"
+    assert lines[3].split() == best.split()
+    assert lines[4].split()[:6] == ["2", "by_hand", "*", "0.9100", "0.596-0.982", "0.9500"]
     assert lines[6].endswith("FAIL: out_of_memory")
     assert "* baseline" in lines
     assert "1 failed: 1 out_of_memory; 1 pruned" in lines
@@ -325,11 +328,11 @@ def test_every_command_has_an_example_and_every_option_a_help(command: click.Com
     assert all(option.help for option in command.params if isinstance(option, click.Option))
 
 
-@pytest.mark.parametrize("args", [("leaderboard",), ("show", "1"), ("studies",)])
+@pytest.mark.parametrize("args", [("leaderboard",), ("show", "1"), ("studies",), ("compare", "0", "1")])
 def test_reading_needs_no_keras(study: StudyFolder, args: tuple[str, ...]) -> None:
     code = (
-        "import sys\nfrom hpsearch.cli import reading\n"
-        "getattr(reading, sys.argv[1]).main(sys.argv[2:], standalone_mode=False)\n"
+        "import sys\nfrom hpsearch.cli.main import main\n"
+        "main(sys.argv[1:], standalone_mode=False)\n"
         "heavy = {'keras', 'tensorflow', 'jax', 'torch', 'optuna', 'numpy', 'pandas', 'sklearn', 'rich'}\n"
         "assert not heavy & set(sys.modules), heavy & set(sys.modules)\n"
     )
@@ -348,6 +351,7 @@ def terminal(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COLUMNS", "60")
     monkeypatch.setattr("hpsearch.cli.output.on_terminal", lambda: True)
     monkeypatch.setattr("hpsearch.cli.reading.on_terminal", lambda: True)
+    monkeypatch.setattr("hpsearch.cli.board.on_terminal", lambda: True)
 
 
 @pytest.mark.usefixtures("terminal")

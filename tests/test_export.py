@@ -8,7 +8,7 @@ import sys
 import numpy as np
 import pytest
 
-from hpsearch.results.export import export_best
+from hpsearch.results.export import HowChosen, export_best
 from hpsearch.study.folder import StudyFolder, open_study
 
 PLATEAU = """
@@ -48,7 +48,7 @@ def study(trained, tmp_path):
 def exported(cli, trained, tmp_path_factory):
     """The study after its export: the folder, what the command said, and the best trial."""
     study = shutil.copytree(trained, tmp_path_factory.mktemp("exported") / "results" / "mine")
-    said = cli("export-best", "--results", study.parent)
+    said = cli("export-best", "--no-finals", "--results", study.parent)
     assert said.code == 0, said
     return study, said, best_of(study)
 
@@ -65,7 +65,7 @@ class TestExport:
     def test_everything_is_written(self, exported):
         study, said, _ = exported
         models, said_of_them = {"model.keras", "baseline.keras"}, {"inputs.json", "metrics.json", "classes.json"}
-        written = {*models, *said_of_them, "recipe.py", "README.md"}
+        written = {*models, *said_of_them, "recipe.py", "train.py", "data.json", "README.md"}
         assert {path.name for path in (study / "export").iterdir()} == written
         assert f"Written: {study / 'export' / 'model.keras'}" in said.out
         assert not list(study.glob(".export*"))
@@ -122,7 +122,7 @@ class TestExport:
 
     def test_a_second_call_opens_nothing_and_trains_nothing(self, exported, cli, tmp_path, monkeypatch):
         study, said, _ = exported
-        monkeypatch.setattr("hpsearch.results.export.prepared_worker", None)
+        monkeypatch.setattr("hpsearch.results.retrain.prepared_worker", None)
         monkeypatch.setattr("hpsearch.results.export.answered", None)
         model = (study / "export" / "model.keras").read_bytes()
         again = cli("export-best", "--results", study.parent)
@@ -147,7 +147,7 @@ class TestExport:
         assert len(openings(study)) == 1
         assert (study / "export" / "model.keras").read_bytes() == before
 
-        again = cli("export-best", "--results", study.parent, "--reopen-test", "--json")
+        again = cli("export-best", "--no-finals", "--results", study.parent, "--reopen-test", "--json")
         assert again.code == 0, again
         metrics = json.loads(again.out)
         assert metrics["chosen"]["trial"] == other.number
@@ -169,6 +169,7 @@ class TestReplay:
         seen = {}
         export_best(
             open_study(study.parent),
+            how=HowChosen(finals=False),
             on_epoch=lambda name, epoch, epochs: seen.setdefault(name, []).append(
                 (epoch.epoch, epochs, epoch.metrics["learning_rate"])
             ),
@@ -218,7 +219,8 @@ class TestRefusals:
 
     def test_a_history_that_is_lost(self, cli, study):
         (study / "trials" / f"{best_of(study).number:05d}" / "history.csv").unlink()
-        assert "is lost; it cannot be retrained" in cli("export-best", "--results", study.parent).sentence
+        said = cli("export-best", "--no-finals", "--results", study.parent)
+        assert "is lost; it cannot be retrained" in said.sentence
         assert not list(study.glob("*export*"))
 
     def test_other_data(self, cli, study):
@@ -239,7 +241,7 @@ def test_a_hypermodel_whose_export_is_killed(cli, command, tmp_path, write_space
     folder.trial(0).write(trial)
 
     (tmp_path / "gate").touch()
-    killed = command("export-best", "--results", results)
+    killed = command("export-best", "--no-finals", "--results", results)
     wait_for((tmp_path / "reached").exists, "retraining")
     killed.kill()
     wait_for(killed.gone, "the end of all processes")
@@ -247,7 +249,7 @@ def test_a_hypermodel_whose_export_is_killed(cli, command, tmp_path, write_space
     assert openings(study) == []
 
     (tmp_path / "gate").unlink()
-    said = cli("export-best", "--results", results)
+    said = cli("export-best", "--no-finals", "--results", results)
     assert said.code == 0, said
     assert len(openings(study)) == 1
     assert {path.name for path in (study / "export").iterdir()} >= {"model.keras", "metrics.json"}

@@ -6,7 +6,7 @@ import sqlite3
 
 import pytest
 
-from hpsearch import launch
+from hpsearch import running
 from hpsearch.errors import RunError
 from hpsearch.strategies.optuna import StorageError
 from hpsearch.study.folder import StudyFolder
@@ -34,7 +34,7 @@ def hangup(request):
 @pytest.mark.parametrize("hangup", [signal.SIG_DFL], indirect=True)
 def test_a_lost_terminal_stops_a_run(hangup):
     seen = Stopped()
-    with launch._signals(seen, seen):
+    with running.heeding_signals(seen, seen):
         os.kill(os.getpid(), signal.SIGHUP)
     assert (seen.reasons, seen.alone) == (["by SIGHUP"], True)
 
@@ -42,7 +42,7 @@ def test_a_lost_terminal_stops_a_run(hangup):
 @pytest.mark.parametrize("hangup", [signal.SIG_IGN], indirect=True)
 def test_under_nohup_it_does_not(hangup):
     seen = Stopped()
-    with launch._signals(seen, seen):
+    with running.heeding_signals(seen, seen):
         os.kill(os.getpid(), signal.SIGHUP)
         os.kill(os.getpid(), signal.SIGTERM)
     assert seen.reasons == ["by SIGTERM"]
@@ -64,13 +64,13 @@ def test_a_disk_that_was_full_for_a_moment_does_not_keep_the_storage_closed(tmp_
         attempts.append(1)
         return full() if len(attempts) < 3 else "opened"
 
-    assert launch._with_room(StudyFolder(tmp_path), open_) == "opened"
+    assert running.opened(StudyFolder(tmp_path), open_) == "opened"
 
 
 def test_one_that_stays_full_is_named(tmp_path, monkeypatch):
-    monkeypatch.setattr(launch, "has_room", lambda path, wanted: False)
+    monkeypatch.setattr(running, "has_room", lambda path, wanted: False)
     with pytest.raises(RunError, match=f"^The disk that holds {tmp_path} is full; make room, then the same command"):
-        launch._with_room(StudyFolder(tmp_path), full)
+        running.opened(StudyFolder(tmp_path), full)
 
 
 def test_what_is_wrong_for_another_reason_is_not_tried_again(tmp_path):
@@ -81,5 +81,5 @@ def test_what_is_wrong_for_another_reason_is_not_tried_again(tmp_path):
         raise StorageError("no such table")
 
     with pytest.raises(StorageError, match="no such table"):
-        launch._with_room(StudyFolder(tmp_path), open_)
+        running.opened(StudyFolder(tmp_path), open_)
     assert len(attempts) == 1

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from hpsearch.cli.brief import describe
+from hpsearch.brief import describe
 from hpsearch.cli.lines import PlainLines
 from hpsearch.cli.screen import LiveScreen
 from hpsearch.events import Budget, Watcher

@@ -8,6 +8,10 @@ Inspect          ->                 (instead of Setup) builds what a space file 
                  <-  Inspected      or Refused
 Score            ->                 (instead of Setup) loads an exported model, in a process that never built it
                  <-  Scored         or Refused
+Average          ->                 (instead of Setup) makes one model of several that answers with their mean
+                 <-  Averaged       or Refused
+Look             ->                 (instead of Setup) asks a trained trial what it answers on validation
+                 <-  Looked         or Refused
 """
 
 from __future__ import annotations
@@ -18,8 +22,9 @@ from typing import Any
 
 from hpsearch.describe import SpaceSummary
 from hpsearch.domains import Scalar
+from hpsearch.messages import Setup
 
-__all__ = ["Inspect", "Inspected", "Refit", "Refitted", "Score", "Scored"]
+__all__ = ["Average", "Averaged", "Inspect", "Inspected", "Look", "Looked", "Refit", "Refitted", "Score", "Scored"]
 
 
 @dataclass(frozen=True)
@@ -130,8 +135,94 @@ class Scored:
         scores: Accuracy, loss and correct answers of each model.
         difference: The largest difference between what a model gave when it was saved and what it gives now that it is
             loaded, over the probes of all models.
+        rows: What each row of the test part contributed to the accuracy (1 or 0), or the absolute error of its amount,
+            for each model.
     """
 
     images: int
     scores: tuple[dict[str, float], ...]
     difference: float
+    rows: tuple[tuple[float, ...], ...] = ()
+
+
+@dataclass(frozen=True)
+class Average:
+    """Make one model of several exported ones: it takes what they take, and answers with their mean.
+
+    Args:
+        models: The ``.keras`` files, each with its ``.probe.npz`` and ``.inputs.json`` beside it.
+        output: The ``.keras`` file to write; the other two come beside it, with the mean of what the models gave.
+    """
+
+    models: tuple[Path, ...]
+    output: Path
+
+    @property
+    def data_dir(self) -> Path | None:
+        """No data is looked for."""
+        return None
+
+
+@dataclass(frozen=True)
+class Averaged:
+    """The model is written.
+
+    Args:
+        parameters: How many parameters it has, those of all models.
+    """
+
+    parameters: int
+
+
+@dataclass(frozen=True)
+class Look:
+    """Have a trial that was trained, and whose checkpoint is there, answer the validation part, and show its mistakes.
+
+    Args:
+        setup: The space and the data.
+        data_fingerprint: Of the data that the study searched on; other data is refused.
+        name: What people call the trial.
+        answers: The answers that give its recipe.
+        baseline: The name of the baseline that it is, or None.
+        recipe: The source of its recipe where somebody enqueued it, or None.
+        hash: The hash of its recipe.
+        folder: Its folder, which is only read.
+        epochs: The most epochs it was given.
+        metric: The name of the objective.
+        outputs: A file with what it answers already, as ``predictions``; None has the network answer.
+        most: How many mistakes to show.
+        output: The ``.npz`` file to write: ``predictions``, probabilities (n, classes) or amounts
+            (n, 1), float32; ``labels`` (n,);
+            ``mistakes`` (m,), the positions of the most confident ones; ``sizes`` (m,) and ``pictures``, the bytes of
+            their thumbnails one after the other, where there are images.
+    """
+
+    setup: Setup
+    data_fingerprint: str
+    name: str
+    answers: dict[str, Scalar]
+    baseline: str | None
+    recipe: str | None
+    hash: str
+    folder: Path
+    epochs: int
+    metric: str
+    outputs: Path | None
+    most: int
+    output: Path
+
+    @property
+    def data_dir(self) -> Path | None:
+        """Where to look for data first."""
+        return self.setup.data_dir
+
+
+@dataclass(frozen=True)
+class Looked:
+    """The file is written.
+
+    Args:
+        rows: How many rows the validation part has.
+    """
+
+    rows: int

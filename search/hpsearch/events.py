@@ -10,7 +10,7 @@ from typing import Protocol
 
 from hpsearch.study.trial import Epoch, Trial
 
-__all__ = ["Budget", "Patient", "Watcher"]
+__all__ = ["Budget", "Patient", "Silent", "Watcher"]
 
 
 @dataclass(frozen=True)
@@ -116,3 +116,25 @@ class Patient:
     def paused(self, reason: str) -> None:
         with self._unless_gone():
             self.watcher.paused(reason)
+
+
+class Silent:
+    """A watcher that shows nothing."""
+
+    def note(self, sentence: str) -> None:
+        """Pass it over."""
+
+    def started(self, trial: Trial, budget: Budget) -> None:
+        """Pass it over."""
+
+    def epoch(self, trial: Trial, epoch: Epoch, budget: Budget) -> None:
+        """Pass it over."""
+
+    def ended(self, trial: Trial, best: Trial | None, budget: Budget) -> None:
+        """Pass it over."""
+
+    def left(self, trial: Trial, why: str) -> None:
+        """Pass it over."""
+
+    def paused(self, reason: str) -> None:
+        """Pass it over."""

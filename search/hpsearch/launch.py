@@ -4,35 +4,29 @@ from __future__ import annotations
 
 import os
 import platform
-import signal
 import time
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from types import FrameType
 from typing import Any
 
 import hpsearch
 from hpsearch.coordinator.loop import Coordinator
 from hpsearch.coordinator.options import Options
 from hpsearch.errands import Inspect, Inspected
-from hpsearch.errors import HpsearchError, InputError, RunError, StudyError
-from hpsearch.events import Patient, Watcher
-from hpsearch.executors.base import Died, WorkerDied
+from hpsearch.errors import RunError, StudyError
+from hpsearch.events import Patient
 from hpsearch.executors.devices import slots_for
 from hpsearch.executors.local import LocalExecutor, LocalWorker
 from hpsearch.limits import Limits
 from hpsearch.messages import Ready, Refused, Setup
+from hpsearch.running import Show, first_ready, heeding_signals, opened, refusal, writing_record
 from hpsearch.space import Objective
 from hpsearch.spacefile import is_declarative, load_space
-from hpsearch.strategies.base import Strategy
 from hpsearch.strategies.choose import open_strategy
-from hpsearch.strategies.optuna import StorageError, check_database
+from hpsearch.strategies.optuna import check_database
 from hpsearch.study.atomic import write_text
 from hpsearch.study.folder import StudyFolder, StudyInfo, checked_name
-from hpsearch.study.room import LITTLE, has_room, written
-from hpsearch.study.trial import Trial
 
 __all__ = ["Request", "answered", "inspected", "prepared_worker", "run_search"]
 
@@ -89,10 +83,6 @@ class Request:
         return Setup(self.space_file, imports, self.data_dir, self.subset, self.skip_bad_images, self.deterministic)
 
 
-Show = Callable[[Objective, Trial | None], AbstractContextManager[Watcher]]
-"""Opens whatever shows a run: gets the objective, and the best trial so far where the study goes on from earlier."""
-
-
 def run_search(request: Request, show: Show, starting: Callable[[], None] = lambda: None) -> StudyFolder:
     """Run a study until its budget is used up; a study that exists is resumed.
 
@@ -116,42 +106,8 @@ def run_search(request: Request, show: Show, starting: Callable[[], None] = lamb
     starting()
     executor = LocalExecutor(request.setup, slots)
     try:
-        executor.start(0)
-        ready = _first_ready(executor)
-        with folder.writing():
-            info = _open_record(folder, request, ready)
-            objective = Objective.parse(ready.summary.objective)
-            strategy = _with_room(
-                folder,
-                lambda: open_strategy(
-                    folder.database,
-                    folder.name,
-                    maximize=objective.maximize,
-                    seed=info.seed,
-                    summary=ready.summary,
-                    epochs=request.limits.epochs,
-                    strategy=info.strategy,
-                    pruner=info.pruner,
-                ),
-            )
-            _check_holds_all(folder, strategy.last_number)
-            # The copy in the record is what is searched, whatever becomes of the file while the search runs.
-            executor.setup = replace(request.setup, space_file=folder.space_file)
-            options = Options(info.seed, request.hang_timeout, request.checkpoint_every, request.keep)
-            coordinator = Coordinator(folder, ready, strategy, executor, request.limits, options)
-            with show(objective, coordinator.best()) as screen:
-                watcher = Patient(screen)
-                with _signals(coordinator, watcher):
-                    for path in ready.skipped:
-                        watcher.note(f"Left out, cannot be read: {path}")
-                    coordinator.run(watcher)
-    except BrokenPipeError:
-        raise  # nobody reads what the command prints any more
-    except (OSError, StorageError) as error:
-        reason = " ".join(str(error).split())
-        raise RunError(
-            f"The record in {folder.path} cannot be written: {reason}. The same command goes on from here."
-        ) from error
+        with writing_record(folder):
+            coordinator = _run(folder, request, executor, show)
     finally:
         executor.close()
     if coordinator.best() is None and not coordinator.stopping:
@@ -161,52 +117,37 @@ def run_search(request: Request, show: Show, starting: Callable[[], None] = lamb
     return folder
 
 
-def _with_room(folder: StudyFolder, open_: Callable[[], Strategy]) -> Strategy:
-    """Open the storage, and once more where the disk was full for a moment.
-
-    Raises:
-        RunError: It still is.
-    """
-
-    def check(full: Exception) -> None:
-        if not has_room(folder.path, LITTLE):
-            raise RunError(
-                f"The disk that holds {folder.path} is full; make room, then the same command goes on from here."
-            ) from full
-
-    return written(folder.path, open_, check)
-
-
-def _first_ready(executor: LocalExecutor) -> Ready:
-    """What the first worker found in the space and the data."""
-    while True:
-        for heard in executor.listen(60.0):
-            if isinstance(heard.message, Ready):
-                return heard.message
-            if isinstance(heard.message, Refused):
-                raise _refusal(heard.message)
-            if isinstance(heard.message, Died):
-                raise WorkerDied(heard.message.sentence)
-
-
-@contextmanager
-def _signals(coordinator: Coordinator, watcher: Patient) -> Iterator[None]:
-    """The first Ctrl-C, SIGTERM or SIGHUP stops after the step, the second at once."""
-
-    def stop(number: int, _: FrameType | None) -> None:
-        if number == signal.SIGHUP:
-            watcher.alone = True  # the terminal is gone, and with it whatever would be shown there
-        coordinator.stop("by " + signal.Signals(number).name)
-
-    kinds = [signal.SIGINT, signal.SIGTERM]
-    if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # as under nohup, which says what is wanted
-        kinds.append(signal.SIGHUP)
-    before = [signal.signal(kind, stop) for kind in kinds]
-    try:
-        yield
-    finally:
-        for kind, handler in zip(kinds, before, strict=True):
-            signal.signal(kind, handler)
+def _run(folder: StudyFolder, request: Request, executor: LocalExecutor, show: Show) -> Coordinator:
+    executor.start(0)
+    ready = first_ready(executor)
+    with folder.writing():
+        info = _open_record(folder, request, ready)
+        objective = Objective.parse(ready.summary.objective)
+        strategy = opened(
+            folder,
+            lambda: open_strategy(
+                folder.database,
+                folder.name,
+                maximize=objective.maximize,
+                seed=info.seed,
+                summary=ready.summary,
+                epochs=request.limits.epochs,
+                strategy=info.strategy,
+                pruner=info.pruner,
+            ),
+        )
+        _check_holds_all(folder, strategy.last_number)
+        # The copy in the record is what is searched, whatever becomes of the file while the search runs.
+        executor.setup = replace(request.setup, space_file=folder.space_file)
+        options = Options(info.seed, request.hang_timeout, request.checkpoint_every, request.keep)
+        coordinator = Coordinator(folder, ready, strategy, executor, request.limits, options)
+        with show(objective, coordinator.best()) as screen:
+            watcher = Patient(screen)
+            with heeding_signals(coordinator, watcher):
+                for path in ready.skipped:
+                    watcher.note(f"Left out, cannot be read: {path}")
+                coordinator.run(watcher)
+    return coordinator
 
 
 def prepared_worker(setup: Setup) -> tuple[LocalWorker, Ready]:
@@ -227,7 +168,7 @@ def prepared_worker(setup: Setup) -> tuple[LocalWorker, Ready]:
         raise
     if isinstance(answer, Refused):
         worker.close()
-        raise _refusal(answer)
+        raise refusal(answer)
     return worker, answer
 
 
@@ -247,7 +188,7 @@ def answered(request: Any) -> Any:
     finally:
         worker.close()
     if isinstance(answer, Refused):
-        raise _refusal(answer)
+        raise refusal(answer)
     return answer
 
 
@@ -264,10 +205,6 @@ def inspected(space_file: Path, request: Inspect) -> Inspected:
     _check_space_quickly(space_file)
     found: Inspected = answered(request)
     return found
-
-
-def _refusal(answer: Refused) -> HpsearchError:
-    return InputError(answer.sentence) if answer.exit_code == InputError.exit_code else RunError(answer.sentence)
 
 
 def _check_space_quickly(path: Path) -> None:

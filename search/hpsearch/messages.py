@@ -123,6 +123,8 @@ class Train:
         epochs: The most epochs, those of a parent or an earlier run included, or None for the recipe's own.
         parent: The folder of the trial from whose checkpoint this one goes on while it has none of its own, or None.
         checkpoint_every: Seconds that must have passed since the last checkpoint; 0 writes one after every epoch.
+        answers: The folder of the finals, where what the best weights say of the validation part is to be kept:
+            ``validation.npz`` in the folder of the trial, and ``validation_labels.npz`` there; or None.
     """
 
     seed: int
@@ -132,6 +134,7 @@ class Train:
     epochs: int | None = None
     parent: Path | None = None
     checkpoint_every: float = 0.0
+    answers: Path | None = None
 
 
 @dataclass(frozen=True)

@@ -7,11 +7,14 @@ from typing import TYPE_CHECKING
 
 import click
 
+from hpsearch.cli.finals import final_screen, finals_options, say_what_starts, show_finals, terms
 from hpsearch.cli.options import data_dir_option, use_data_dir
-from hpsearch.cli.output import count, duration, on_terminal, results_option, say, study_option
+from hpsearch.cli.output import count, duration, on_terminal, results_option, say, score, study_option, tell
+from hpsearch.errors import InputError
 
 if TYPE_CHECKING:
     from hpsearch.results.export import Export, Tested
+    from hpsearch.results.shipped import Seeds
     from hpsearch.study.trial import Epoch
 
 __all__ = ["export_best"]
@@ -25,37 +28,97 @@ __all__ = ["export_best"]
     metavar="FOLDER",
     help="Where to write; export/ in the study if not given.",
 )
+@click.option("--no-finals", is_flag=True, help="Choose by the score of the search, and retrain with one seed.")
+@finals_options
+@click.option("--ensemble", is_flag=True, help="Export one model that answers with the mean of all seeds.")
+@click.option(
+    "--format",
+    "formats",
+    multiple=True,
+    metavar="LIST",
+    help="Write it in these as well: keras, tf_saved_model, onnx, litert, openvino.",
+)
 @click.option("--reopen-test", is_flag=True, help="Open the test part again; the record counts it.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @data_dir_option
 @results_option
 def export_best(
-    study: str | None, output: Path | None, reopen_test: bool, as_json: bool, data_dir: Path | None, results: Path
+    study: str | None,
+    output: Path | None,
+    no_finals: bool,
+    top: int | None,
+    baselines: int | None,
+    seeds: int | None,
+    seconds: float | None,
+    devices: str | None,
+    per_device: int,
+    ensemble: bool,
+    formats: tuple[str, ...],
+    reopen_test: bool,
+    as_json: bool,
+    data_dir: Path | None,
+    results: Path,
 ) -> None:
-    """Retrain the best recipe, test it once, and export it.
+    """Choose the best recipe in finals, retrain it, test it once, and export it.
 
-    The best trial is trained again on train + validation, for as many epochs and at the learning rates that served it
-    in the search. Then the sealed test part is opened, once, for it and for the best hand-made network. Writes
-    model.keras, recipe.py, metrics.json, classes.json and a model card, and loads the model in a fresh process to check
-    its score.
+    Finals come first, as in hpsearch finals, unless they were held before. The choice is written down. Then the chosen
+    recipe and the best hand-made network are trained again on train + validation with every seed, for as many epochs
+    and at the learning rates that served them, and the sealed test part is opened, once, for both. The network of the
+    first seed is exported; that was fixed before. Writes model.keras, recipe.py, metrics.json, classes.json and a model
+    card, and loads the model in a fresh process to check its score. Whatever ends it, the same command goes on.
 
     \b
     Example:
       hpsearch export-best --study digits
+      hpsearch export-best --no-finals
+      hpsearch export-best --seeds 5 --ensemble
+      hpsearch export-best --format onnx,litert
     """
+    from hpsearch.results.export import HowChosen
     from hpsearch.results.export import export_best as export
+    from hpsearch.results.finals import read_finals
+    from hpsearch.results.formats import check_formats
     from hpsearch.study.folder import open_study
 
+    if no_finals and (top is not None or baselines is not None or seconds is not None):
+        raise InputError("--top, --baselines and --for are for finals; leave them or --no-finals out.")
+    if ensemble and (seeds or (1 if no_finals else 2)) < 2:
+        raise InputError("--ensemble is the mean of several seeds; say how many with --seeds 3.")
     folder = open_study(results, study)
+    folder = folder.study_of_finals or folder
+    data_dir = use_data_dir(data_dir)
     show = _Progress(quiet=as_json)
+    how = HowChosen(
+        finals=not no_finals,
+        terms=terms(top, baselines, seeds, seconds, devices, per_device, data_dir),
+        ensemble=ensemble,
+        show=final_screen(folder, quiet=as_json),
+        starting=lambda left: say_what_starts(folder, left, quiet=as_json),
+        formats=check_formats(formats),
+    )
+
+    def chosen() -> None:
+        found = read_finals(folder)
+        if found is not None and not no_finals and not as_json:
+            show_finals(found)
+        show.start()
+
     with show:
         done = export(
-            folder, data_dir=use_data_dir(data_dir), output=output, reopen_test=reopen_test, on_epoch=show.epoch
+            folder,
+            data_dir=data_dir,
+            output=output,
+            reopen_test=reopen_test,
+            how=how,
+            on_chosen=chosen,
+            on_epoch=show.epoch,
         )
     if as_json:
         say((done.folder / "metrics.json").read_text(encoding="utf-8").rstrip())
     else:
         _print(done)
+    if any(each.problem for each in done.formats):
+        raise SystemExit(1)
 
 
 class _Progress:
@@ -78,6 +141,10 @@ class _Progress:
         self._tasks: dict[str, int] = {}
 
     def __enter__(self) -> None:
+        """Nothing is shown before the retraining begins: finals have a screen of their own."""
+
+    def start(self) -> None:
+        """The retraining begins."""
         if self._live:
             self._bars.start()
 
@@ -104,8 +171,37 @@ def _print(done: Export) -> None:
     say(_line("exported", done.chosen))
     if done.baseline:
         say(_line("best by hand", done.baseline))
+    for sentence in _of_seeds(done):
+        tell(sentence)
     say(f"Loaded again in a fresh process: the same answers (largest difference {done.difference:.1g}).")
-    say(f"Written: {done.folder / 'model.keras'}  with recipe.py, inputs.json, metrics.json and README.md")
+    for each in done.formats:
+        tell(f"{each.sentence[0].upper()}{each.sentence[1:]}" if each.problem else each.sentence)
+    script = "train.py, " if (done.folder / "train.py").exists() else ""
+    say(f"Written: {done.folder / 'model.keras'}  with {script}recipe.py, inputs.json, metrics.json and README.md")
+
+
+def _of_seeds(done: Export) -> list[str]:
+    """What the seeds say together; nothing where there is one."""
+    if done.seeds is None or len(done.seeds.seeds) < 2:
+        return []
+    said = [f"Seeds of {done.chosen.name}: {_scores(done.seeds)}."]
+    if done.baseline is not None and done.baseline_seeds is not None:
+        said.append(f"Seeds of {done.baseline.name}: {_scores(done.baseline_seeds)}.")
+        words = {"better": "better", "worse": "worse", "tie": "a tie", None: "no interval, so no verdict"}
+        difference, low, high = (f"{value or 0:+.4f}" for value in _difference(done.seeds))
+        verdict = words[done.seeds.verdict]
+        said.append(f"Difference to {done.baseline.name} on the test part: {difference} ({low} to {high}): {verdict}.")
+    what = "the mean of all of them" if done.ensemble else "that of the first seed, as was fixed before"
+    return [*said, f"The exported network is {what}."]
+
+
+def _scores(seeds: Seeds) -> str:
+    interval = "" if seeds.low is None else f" ({score(seeds.low)} to {score(seeds.high)})"
+    return f"{', '.join(map(score, seeds.scores))}; mean {score(seeds.mean)}{interval}"
+
+
+def _difference(seeds: Seeds) -> tuple[float | None, float | None, float | None]:
+    return seeds.difference, seeds.difference_low, seeds.difference_high
 
 
 def _line(what: str, tested: Tested) -> str:

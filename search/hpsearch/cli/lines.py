@@ -7,7 +7,7 @@ import time
 from types import TracebackType
 from typing import Self
 
-from hpsearch.cli.brief import describe
+from hpsearch.brief import describe
 from hpsearch.cli.output import count, duration, one_line, say, score
 from hpsearch.cli.progress import Clock, Progress, fraction, left_open, title
 from hpsearch.events import Budget

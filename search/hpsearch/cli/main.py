@@ -17,10 +17,15 @@ _COMMANDS = {
     "status": ("hpsearch.cli.status", "status", "Show what a study does at this moment, from any terminal."),
     "stop": ("hpsearch.cli.stop", "stop", "End a run or one trial in good order, from any terminal."),
     "enqueue": ("hpsearch.cli.enqueue", "enqueue", "Add a recipe of your own to a study."),
-    "leaderboard": ("hpsearch.cli.reading", "leaderboard", "Rank the trials of a study."),
+    "leaderboard": ("hpsearch.cli.leaderboard", "leaderboard", "Rank the trials of a study."),
     "show": ("hpsearch.cli.reading", "show", "Show one trial: its recipe as Python, its scores, its curve."),
+    "compare": ("hpsearch.cli.compare", "compare", "Set two trials side by side."),
     "studies": ("hpsearch.cli.reading", "studies", "List the studies."),
-    "export-best": ("hpsearch.cli.export", "export_best", "Retrain the best recipe, test it once, and export it."),
+    "report": ("hpsearch.cli.report", "report", "Write what a study found as one HTML file."),
+    "dashboard": ("hpsearch.cli.dashboard", "dashboard", "Look at a study in optuna-dashboard."),
+    "finals": ("hpsearch.cli.finals", "finals", "Train the best again with several seeds, to see what was luck."),
+    "export-best": ("hpsearch.cli.export", "export_best", "Hold finals, retrain the best, test it once, export it."),
+    "predict": ("hpsearch.cli.predict", "predict", "Answer for photos or rows with an exported model."),
     "clean": ("hpsearch.cli.clean", "clean", "Delete what a study no longer needs on the disk."),
 }
 

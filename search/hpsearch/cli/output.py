@@ -14,9 +14,11 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from hpsearch.errors import InputError
+from hpsearch.wording import amount, count, duration, one_line, score, signed, size
 
 if TYPE_CHECKING:
     from rich.console import Console
+    from rich.table import Table
 
     from hpsearch.limits import Target
 
@@ -36,6 +38,7 @@ __all__ = [
     "console",
     "count",
     "duration",
+    "grid",
     "on_terminal",
     "one_line",
     "results_option",
@@ -50,9 +53,6 @@ __all__ = [
 ]
 
 Command = TypeVar("Command", bound=Callable[..., Any])
-
-NOTHING = "-"
-
 
 # ---- where output goes
 
@@ -94,68 +94,6 @@ def tell(text: str) -> None:
 
 
 # ---- how values look
-
-
-def one_line(text: str) -> str:
-    """A text from outside (an exception, a name) as one line, without control characters that move the cursor."""
-    without_codes = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", text)
-    return " ".join("".join(c if c.isprintable() else " " for c in without_codes).split())
-
-
-def duration(seconds: float) -> str:
-    """``0.4s``, ``42s``, ``3m 05s``, ``1h 05m``, ``2d 03h``."""
-    if seconds < 0.95:
-        return f"{max(seconds, 0.0):.1f}s"
-    whole = round(seconds)
-    if whole < 60:
-        return f"{whole}s"
-    if whole < 3600:
-        return f"{whole // 60}m {whole % 60:02d}s"
-    minutes = whole // 60
-    if minutes < 24 * 60:
-        return f"{minutes // 60}h {minutes % 60:02d}m"
-    hours = minutes // 60
-    return f"{hours // 24}d {hours % 24:02d}h"
-
-
-def score(value: float | None) -> str:
-    """Four decimals, four digits where the number is large or tiny, a dash where there is none."""
-    if value is None or not math.isfinite(value):
-        return NOTHING
-    if value == 0 or 0.001 <= abs(value) < 100:
-        return f"{value:.4f}"
-    return f"{value:.4g}" if abs(value) >= 100 else f"{value:.1e}"
-
-
-def signed(value: float | None) -> str:
-    """A difference with its sign, as exact as the scores beside it."""
-    return NOTHING if value is None or not math.isfinite(value) else f"{value:+.4f}"
-
-
-def count(value: int | None) -> str:
-    """``3,253,068``, or a dash where it is not known."""
-    return NOTHING if value is None else f"{value:,}"
-
-
-def amount(value: int | None) -> str:
-    """``12.3 million``, three digits of a large number; a dash where it is not known."""
-    return NOTHING if value is None else _scaled(value, ("", " thousand", " million", " billion", " trillion"))
-
-
-def size(value: int | None) -> str:
-    """``1.24 GB``, three digits of a number of bytes; GB are 10^9, as ``memory="12GB"`` in a space means them."""
-    return NOTHING if value is None else _scaled(value, (" bytes", " kB", " MB", " GB", " TB"))
-
-
-def _scaled(value: int, units: Sequence[str]) -> str:
-    """Three digits and the unit of the thousand that they stand in."""
-    if abs(value) < 1000:
-        return f"{value}{units[0]}"
-    # Rounded first, so that 999,999 is 1.00 million and not 1000 thousand.
-    digits, _, exponent = f"{value:.2e}".partition("e")
-    thousands = min(int(exponent) // 3, len(units) - 1)
-    beyond = int(exponent) - 3 * thousands
-    return f"{float(digits) * 10**beyond:.{max(2 - beyond, 0)}f}{units[thousands]}"
 
 
 _BARS = "▁▂▃▄▅▆▇█"
@@ -256,10 +194,15 @@ def _plain_table(columns: Sequence[Column], rows: Sequence[Sequence[Cell]]) -> N
 
 
 def _rich_table(screen: Console, columns: Sequence[Column], rows: Sequence[Sequence[Cell]]) -> None:
+    screen.print(grid(columns, rows, screen.width))
+
+
+def grid(columns: Sequence[Column], rows: Sequence[Sequence[Cell]], width: int) -> Table:
+    """The table that `table` prints, fitted to a width, for a screen that is drawn again and again."""
     from rich.table import Table
     from rich.text import Text
 
-    places, space = _fitting(columns, rows, screen.width)
+    places, space, widths = _fitting(columns, rows, width)
     shown = Table(box=None, pad_edge=False, padding=(0, space, 0, 0), header_style="bold")
     for place in places:
         column = columns[place]
@@ -268,14 +211,17 @@ def _rich_table(screen: Console, columns: Sequence[Column], rows: Sequence[Seque
             justify="right" if column.right else "left",
             no_wrap=not column.wraps,
             overflow="fold" if column.wraps else "ellipsis",
+            width=widths[place] if widths else None,
         )
     for row in rows:
         shown.add_row(*(Text(row[place].text, style=row[place].style) for place in places))
-    screen.print(shown)
+    return shown
 
 
-def _fitting(columns: Sequence[Column], rows: Sequence[Sequence[Cell]], width: int) -> tuple[list[int], int]:
-    """Which columns fit, and the space between them.
+def _fitting(
+    columns: Sequence[Column], rows: Sequence[Sequence[Cell]], width: int
+) -> tuple[list[int], int, list[int] | None]:
+    """Which columns fit, the space between them, and the widths of all; None where not even the last ones fit.
 
     Texts are broken first, then columns stand closer, and only then are columns left out.
     """
@@ -284,18 +230,34 @@ def _fitting(columns: Sequence[Column], rows: Sequence[Sequence[Cell]], width: i
     texts = [[column.title, *(row[place].text for row in rows)] for place, column in enumerate(columns)]
     full = [max(map(cell_len, column)) for column in texts]
     broken = [
-        max(cell_len(word) for text in texts[place] for word in text.split() or [""]) if column.wraps else full[place]
+        max(cell_len(word) for text in texts[place] for word in _words(text)) if column.wraps else full[place]
         for place, column in enumerate(columns)
     ]
     places = list(range(len(columns)))
     leaving = sorted((place for place in places if columns[place].drop), key=lambda place: columns[place].drop)
     while True:
         for widths, space in ((full, 2), (broken, 2), (broken, 1)):
-            if sum(widths[place] for place in places) + space * (len(places) - 1) <= width:
-                return places, space
+            room = width - sum(widths[place] for place in places) - space * (len(places) - 1)
+            if room >= 0:
+                return places, space, _widened(widths, full, places, room)
         if not leaving:
-            return places, 1
+            return places, 1, None
         places.remove(leaving.pop(0))
+
+
+def _words(text: str) -> list[str]:
+    """Where a text may be broken; a mark behind a name stays with it."""
+    return re.split(r"\s+(?!\*$)", text.strip())
+
+
+def _widened(widths: Sequence[int], full: Sequence[int], places: Sequence[int], room: int) -> list[int]:
+    """The widths, those of columns with broken texts made larger where there is room."""
+    wider = list(widths)
+    for place in places:
+        more = min(full[place] - wider[place], room)
+        wider[place] += more
+        room -= more
+    return wider
 
 
 # ---- what the command line is given

@@ -224,7 +224,9 @@ def time_left(
 
 
 def title(trial: Trial) -> str:
-    """What a line calls a trial: its number, and its name where it is a baseline."""
+    """What a line calls a trial: its number, and its name where it is a baseline; a final by its finalist and seed."""
+    if trial.called:
+        return f"final {one_line(trial.called)}"
     return f"trial {trial.number} ({one_line(trial.baseline)})" if trial.baseline else f"trial {trial.number}"
 
 

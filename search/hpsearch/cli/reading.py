@@ -1,4 +1,4 @@
-"""The commands that read a study: ``leaderboard``, ``show`` and ``studies``. None of them needs Keras."""
+"""The commands that read a study: ``show`` and ``studies``. None of them needs Keras."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from typing import Any
 
 import click
 
+from hpsearch.cli.board import between
 from hpsearch.cli.curve import curve
 from hpsearch.cli.output import (
     Cell,
     Column,
-    PositiveWhole,
     amount,
     console,
     count,
@@ -32,143 +32,14 @@ from hpsearch.cli.output import (
     tell,
 )
 from hpsearch.cli.source import import_line, runnable
+from hpsearch.cli.standing import Standing, held
 from hpsearch.cli.status import command_to_go_on
 from hpsearch.errors import StudyError
-from hpsearch.results.leaderboard import Row, as_csv, as_json, counts, rank, record, summary
+from hpsearch.results.board import of_objective
+from hpsearch.results.leaderboard import Row, rank, record
 from hpsearch.study import Epoch, StudyFolder, StudyInfo, Trial, open_study, studies_in
-from hpsearch.study.live import read_live
 
-__all__ = ["leaderboard", "show", "studies"]
-
-TOP_ON_TERMINAL = 20
-
-_STYLES = {"COMPLETE": "green", "PRUNED": "yellow", "FAIL": "red", "RUNNING": "cyan"}
-
-
-def _held(folder: StudyFolder) -> bool:
-    """Whether a run goes on; on a file system without locks none does, and a copy of a study is still to be read."""
-    try:
-        return folder.held
-    except StudyError:
-        return False
-
-
-def _training(folder: StudyFolder) -> set[int]:
-    """The trials that are being trained now: what the run that holds the study says of its slots."""
-    if not _held(folder):
-        return set()
-    holder, live = folder.holder(), read_live(folder)
-    if holder is None or live is None or holder.pid not in (None, live.pid):  # an earlier run said it
-        return set()
-    return {slot.trial for slot in live.slots if slot.trial is not None}
-
-
-def _direction(objective: str) -> tuple[str, bool]:
-    """Metric and whether more is better, of ``max val_accuracy``; the space was checked when the study began."""
-    word, _, metric = objective.partition(" ")
-    return metric, word == "max"
-
-
-# ---- leaderboard
-
-
-@click.command(
-    epilog="\b\nExample:\n  hpsearch leaderboard --top 10\n  hpsearch leaderboard --study digits --csv > digits.csv"
-)
-@study_option
-@results_option
-@click.option(
-    "--top",
-    type=PositiveWhole(),
-    metavar="N",
-    help=f"Only the N best. Without it a terminal shows the {TOP_ON_TERMINAL} best; files and pipes get all.",
-)
-@click.option("--json", "as_", flag_value="json", help="A list of objects with full precision, nothing else.")
-@click.option("--csv", "as_", flag_value="csv", help="The same fields as comma-separated values.")
-def leaderboard(study: str | None, results: Path, top: int | None, as_: str | None) -> None:
-    """Rank the trials of a study, the best first.
-
-    The gap is how much better a trial does on the images it was trained on than on the validation images: a large one
-    means that it overfits. Trials without a score come last, with the reason.
-    """
-    folder = open_study(results, study)
-    info = folder.info()
-    _, maximize = _direction(info.objective)
-    trials = folder.trials()
-    rows = rank(trials, maximize, _training(folder))
-    if as_:
-        say((as_json if as_ == "json" else as_csv)(rows[:top]))
-        return
-    shown = rows[: top or (TOP_ON_TERMINAL if on_terminal() else None)]
-    tell(f"{folder.name}: {info.objective}, {_tally(rows)}")
-    if not rows:
-        return
-    say()
-    table(_COLUMNS, [_cells(row) for row in shown])
-    footnotes = list(_footnotes(rows, shown, len(trials) - len(rows)))
-    if footnotes:
-        tell("\n" + "\n".join(footnotes))
-
-
-_COLUMNS = (
-    Column("rank", right=True),
-    Column("trial", wraps=True),
-    Column("val", right=True),
-    Column("train", right=True),
-    Column("gap", right=True),
-    Column("parameters", right=True, drop=3),
-    Column("epochs", right=True, drop=2),
-    Column("time", right=True, drop=1),
-    Column("state", wraps=True),
-)
-
-
-def _cells(row: Row) -> list[Cell]:
-    trial = row.trial
-    base = "bold" if row.rank == 1 else "dim" if row.rank is None else ""
-    texts = (
-        str(row.rank) if row.rank else "-",
-        _marked(trial),
-        score(row.validation),
-        score(row.train),
-        signed(row.gap),
-        count(trial.parameters),
-        _epochs(trial),
-        duration(trial.seconds),
-    )
-    return [*(Cell(text, base) for text in texts), Cell(row.outcome, _STYLES[trial.state])]
-
-
-def _marked(trial: Trial) -> str:
-    return f"{one_line(trial.baseline)} *" if trial.baseline else str(trial.number)
-
-
-def _epochs(trial: Trial) -> str:
-    return f"{trial.epochs}/{trial.epochs_budget}" if trial.epochs_budget else str(trial.epochs)
-
-
-def _tally(rows: Sequence[Row]) -> str:
-    """``57 trials (40 complete)``; the others are counted below the table."""
-    if not rows:
-        return "no trials yet"
-    complete = counts(rows).get("COMPLETE", 0)
-    return f"{len(rows):,} {'trial' if len(rows) == 1 else 'trials'} ({complete:,} complete)"
-
-
-def _footnotes(rows: Sequence[Row], shown: Sequence[Row], repeats: int) -> list[str]:
-    notes = []
-    if any(row.trial.baseline for row in shown):
-        notes.append("* baseline")
-    if len(shown) < len(rows):
-        notes.append(f"{len(shown):,} of {len(rows):,} trials; all of them: --top {len(rows)}")
-    if others := [words for label, words in summary(counts(rows)) if label != "COMPLETE"]:
-        notes.append("; ".join(others))
-    if any(row.interrupted for row in rows):
-        notes.append("interrupted: goes on from its checkpoint with the same hpsearch run; its score is that so far")
-    if repeats:
-        notes.append(f"left out: {repeats:,} {'proposal' if repeats == 1 else 'proposals'} that repeated a trial")
-    return notes
-
+__all__ = ["show", "studies"]
 
 # ---- show
 
@@ -186,11 +57,10 @@ def show(trial: str, study: str | None, results: Path, as_json_: bool) -> None:
     """
     folder = open_study(results, study)
     info = folder.info()
-    # The record knows trials as 12; people copy 00012 from the folder's name too.
-    found = folder.find(str(int(trial)) if trial.isdecimal() else trial)
+    row = Standing(folder).row(trial)
+    found = row.trial
     history = folder.trial(found.number).history()
-    metric, maximize = _direction(info.objective)
-    row = _row_of(found, folder, maximize)
+    metric, _ = of_objective(info.objective)
     if as_json_:
         say(json.dumps(_whole_record(row, folder, info, history), indent=2, allow_nan=False))
         return
@@ -200,12 +70,6 @@ def show(trial: str, study: str | None, results: Path, as_json_: bool) -> None:
     else:
         say("\n".join(f"# {line}".rstrip() for line in about))
         say(f"\n{runnable(found.recipe, folder.space_file)}")
-
-
-def _row_of(trial: Trial, folder: StudyFolder, maximize: bool) -> Row:
-    """The trial with its place in the study; a repeat has none."""
-    rows = rank(folder.trials(), maximize, _training(folder))
-    return next((row for row in rows if row.trial.number == trial.number), Row(None, trial, None))
 
 
 def _whole_record(row: Row, folder: StudyFolder, info: StudyInfo, history: Sequence[Epoch]) -> dict[str, object]:
@@ -242,12 +106,15 @@ def _summary(row: Row, folder: StudyFolder, info: StudyInfo, results: Path) -> l
     trial = row.trial
     place = f", rank {row.rank}" if row.rank else ""
     called = f"Baseline {one_line(trial.baseline)}, trial {trial.number}" if trial.baseline else f"Trial {trial.number}"
-    metric, _ = _direction(info.objective)
+    metric, _ = of_objective(info.objective)
     at = f" at epoch {trial.best_epoch}" if trial.best_epoch else ""
     budget = f" of {trial.epochs_budget}" if trial.epochs_budget else ""
     log = _log(trial, folder)
     facts = {
         metric: f"{score(row.validation)}{at}" if row.validation is not None else "",
+        "interval": f"{between(row.bounds)}, 95 %, on {info.validation_images:,} validation images"
+        if row.bounds
+        else "",
         "on training": f"{score(row.train)}, gap {signed(row.gap)}" if row.train is not None else "",
         "parameters": count(trial.parameters) if trial.parameters is not None else "",
         "FLOPs": f"{amount(trial.flops)}, one image forward" if trial.flops is not None else "",
@@ -272,7 +139,7 @@ def _summary(row: Row, folder: StudyFolder, info: StudyInfo, results: Path) -> l
 def _going_on(trial: Trial, folder: StudyFolder, results: Path) -> str:
     """From where and how an interrupted trial goes on."""
     where = f"at epoch {trial.epochs + 1}"
-    if _held(folder):
+    if held(folder):
         return f"{where}, when its turn comes in the run that goes on"
     return f"{where}, with: {command_to_go_on(folder, results)}"
 
@@ -326,7 +193,7 @@ _STUDY_COLUMNS = (
 
 def _about(folder: StudyFolder) -> dict[str, Any]:
     info = folder.info()
-    _, maximize = _direction(info.objective)
+    _, maximize = of_objective(info.objective)
     rows = rank(folder.trials(), maximize)
     best = rows[0] if rows and rows[0].rank else None
     return {

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from hpsearch.cli.brief import describe
+from hpsearch.brief import describe
 from hpsearch.cli.output import duration, one_line, score, sparkline
 from hpsearch.cli.progress import Running, fraction
 from hpsearch.results.leaderboard import outcome

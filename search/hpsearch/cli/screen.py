@@ -7,7 +7,7 @@ import time
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
-from hpsearch.cli.brief import describe
+from hpsearch.brief import describe
 from hpsearch.cli.output import console, duration, one_line, say, score
 from hpsearch.cli.progress import Clock, Progress, fraction, left_open
 from hpsearch.cli.rows import BAR_STYLE, STYLES, ended_table, line, running_lines

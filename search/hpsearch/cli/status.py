@@ -15,7 +15,7 @@ from typing import Any
 
 import click
 
-from hpsearch.cli.brief import describe
+from hpsearch.brief import describe
 from hpsearch.cli.output import (
     Cell,
     Column,
@@ -51,7 +51,8 @@ def status(study: str | None, results: Path, as_json: bool) -> None:
     While a run goes on: who runs it, for how long, and what is trained in each slot. When nothing runs: how the last
     run ended, which trials are open, and the command that goes on with them.
     """
-    found = _Found.of(open_study(results, study))
+    folder = open_study(results, study)
+    found = _Found.of(folder.finals if folder.finals.held else folder)
     if as_json:
         say(json.dumps(found.as_json(results), indent=1))
         return
@@ -71,6 +72,8 @@ def command_to_go_on(study: StudyFolder, results: Path) -> str:
         study: The study.
         results: The folder that holds the studies, as the user calls it.
     """
+    if (around := study.study_of_finals) is not None:
+        return f"hpsearch finals --study {around.name}{_where(results)}"
     info, live = study.info(), read_live(study)
     words = ["hpsearch run", quote(info.space_file)]
     if Path(info.space_file).stem != study.name:
@@ -84,9 +87,12 @@ def command_to_go_on(study: StudyFolder, results: Path) -> str:
     words += [f"--{name.replace('_', '-')}" for name in ("deterministic", "skip_bad_images") if getattr(info, name)]
     if info.data_dir is not None:
         words.append(f"--data-dir {quote(info.data_dir)}")
-    if str(results) != "results":
-        words.append(f"--results {quote(str(results))}")
-    return " ".join(words)
+    return " ".join(words) + _where(results)
+
+
+def _where(results: Path) -> str:
+    """What a command says of the folder that holds the studies."""
+    return "" if str(results) == "results" else f" --results {quote(str(results))}"
 
 
 def _as_written(seconds: float) -> str:

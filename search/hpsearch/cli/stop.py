@@ -37,6 +37,7 @@ def stop(trial: str | None, study: str | None, results: Path) -> None:
     run goes on with the next. TRIAL is a number or a baseline's name.
     """
     folder = open_study(results, study)
+    folder = folder.finals if folder.finals.held else folder
     if not folder.held:
         raise StudyError(f"Nothing runs on study {folder.name}; see: hpsearch status --study {folder.name}")
     if trial is None:

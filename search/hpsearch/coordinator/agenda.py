@@ -16,7 +16,7 @@ from hpsearch.study.folder import StudyFolder
 from hpsearch.study.requests import Enqueued, queued
 from hpsearch.study.trial import Trial
 
-__all__ = ["Agenda", "Over", "Task", "Wait"]
+__all__ = ["Agenda", "Over", "Repeat", "Task", "Wait"]
 
 QUEUED = "queued: "
 """What the label of a trial begins with that a user enqueued; the name of its file follows."""
@@ -29,6 +29,31 @@ MOST_UNTRAINED = 200
 
 
 @dataclass(frozen=True)
+class Repeat:
+    """A recipe that is to be trained again, with a seed of its own.
+
+    Args:
+        finalist: The trial of the study that it is the recipe of.
+        seed: Of weights, shuffles and dropout.
+        place: Which of the seeds this is, from 1.
+    """
+
+    finalist: Trial
+    seed: int
+    place: int
+
+    @property
+    def label(self) -> str:
+        """What it is in the record, for a run that takes it up again."""
+        return f"{self.finalist.number} with seed {self.seed}"
+
+    @property
+    def called(self) -> str:
+        """What people call it."""
+        return f"{self.finalist.name} (seed {self.place})"
+
+
+@dataclass(frozen=True)
 class Task:
     """A trial to train.
 
@@ -37,12 +62,14 @@ class Task:
         trial: Its record, where it was begun before.
         baseline: The hand-made network that it is, or None.
         enqueued: What a user added, or None.
+        repeat: What is trained again in the finals, or None.
     """
 
     asked: Asked
     trial: Trial | None = None
     baseline: BaselineSummary | None = None
     enqueued: Enqueued | None = None
+    repeat: Repeat | None = None
 
 
 @dataclass(frozen=True)
@@ -133,6 +160,10 @@ class Agenda:
 
     def _queued(self) -> list[Enqueued]:
         return queued(self.folder, self.unreadable.__setitem__)
+
+    def done(self) -> tuple[int, int | None]:
+        """How many trials ended and count, and how many there may be at the most; None where there is no limit."""
+        return self.ledger.counted(), self.limits.trials
 
     def expected(self) -> float:
         """How many trials may still be handed out, at the most."""

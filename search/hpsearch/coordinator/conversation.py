@@ -119,6 +119,7 @@ class Conversation:
             epochs=asked.epochs or self.context.limits.epochs,
             parent=self.context.folder.trial(parent).path.resolve() if parent is not None else None,
             checkpoint_every=self.context.checkpoint_every,
+            answers=self.context.folder.path.resolve() if self.task.repeat is not None else None,
         )
 
     def count_seconds(self) -> None:
@@ -179,7 +180,7 @@ class Conversation:
         if (excess := self._excess()) and not trial.baseline:
             self.fail("invalid_model", excess)
             return Drop()
-        if not trial.epochs and trial.parent is None:
+        if not trial.epochs and self.task.asked.parent is None:
             self._show()
         return Go()
 
@@ -196,8 +197,8 @@ class Conversation:
         return ""
 
     def _on_continued(self, message: Continued) -> Go:
-        if not self._folder.history() and self.trial.parent is not None:
-            parent = self.context.folder.trial(self.trial.parent)
+        if not self._folder.history() and self.task.asked.parent is not None:
+            parent = self.context.folder.trial(self.task.asked.parent)
             self._kept(lambda: self._folder.write_history(parent.history()))
         self._rewind(message.epochs)
         self._show()
@@ -208,9 +209,10 @@ class Conversation:
         trial, objective = self.trial, self.context.ledger.objective
         history = self._kept(lambda: self._folder.cut_history(epochs))
         trial.epochs, trial.score, trial.best_epoch = len(history), None, None
+        continued = self.task.asked.parent is not None
         for epoch in history:
             self._score(epoch)
-            if trial.parent is not None and (value := finite(epoch.metrics.get(objective.metric))) is not None:
+            if continued and (value := finite(epoch.metrics.get(objective.metric))) is not None:
                 self._report(epoch.epoch, value)
 
     def _on_epoch(self, epoch: Epoch) -> Go | Halt | Leave:
@@ -251,7 +253,7 @@ class Conversation:
         most = context.limits.per_trial
         if most is not None and trial.seconds >= most:
             return f"stopped after {trial.seconds:.0f} s; --per-trial allows {most:.0f} s"
-        if trial.baseline:
+        if trial.baseline or self.task.repeat is not None:
             return ""
         if too_slow := context.limits.too_slow(epoch, trial.epochs_budget, context.slots):
             return too_slow

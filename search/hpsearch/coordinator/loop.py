@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -48,6 +49,7 @@ class Coordinator:
         executor: Where trials run; the worker of slot 0 is ready, the others are not started.
         limits: How far to go.
         options: How to treat trials.
+        plan: Makes what decides which trial comes next, from what an `Agenda` is made of.
     """
 
     def __init__(
@@ -58,6 +60,7 @@ class Coordinator:
         executor: Executor,
         limits: Limits,
         options: Options,
+        plan: Callable[..., Agenda] = Agenda,
     ) -> None:
         self.folder = folder
         self.ready = ready
@@ -67,8 +70,8 @@ class Coordinator:
         self.options = options
         self.ledger = Ledger(folder.trials(), Objective.parse(ready.summary.objective), ready.validation_images)
         self.clock = Clock(folder, list(self.ledger.trials.values()))
-        costs = ready.baseline_costs
-        self.agenda = Agenda(folder, ready.summary, costs, strategy, self.ledger, limits, self._seconds_left)
+        known = folder, ready.summary, ready.baseline_costs, strategy, self.ledger, limits
+        self.agenda = plan(*known, self._seconds_left)
         self.crew = Crew(executor, options.hang_timeout, ready=(0,))
         self.news = News(folder, self.clock, executor, limits)
         self.conversations: dict[int, Conversation] = {}
@@ -207,7 +210,7 @@ class Coordinator:
 
     def _begin(self, slot: int, task: Task) -> None:
         """Open or reopen the record of a trial and hand it to a worker."""
-        seed = (self.options.seed * 1_000_003 + task.asked.number) % 2**31
+        seed = (self.options.seed * 1_000_003 + task.asked.number) % 2**31  # a final has its own
         trial = self.registrar.begun(task, self.executor.slots[slot].device, seed)
         conversation = self.conversations[slot] = Conversation(task, trial, self.context)
         self.crew.took(slot)
@@ -379,8 +382,7 @@ class Coordinator:
     def budget(self) -> Budget:
         """How far the study is."""
         return Budget(
-            trials_done=self.ledger.counted(),
-            trials=self.limits.trials,
+            *self.agenda.done(),
             seconds_done=self.clock.seconds,
             seconds=self.limits.seconds,
             counts=self.ledger.counts(),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from typing import TypeVar
 
 from hpsearch.coordinator.agenda import Agenda, Task
@@ -145,6 +146,8 @@ class Registrar:
             seed=seed,
             started=time.time(),
         )
+        if task.repeat is not None:
+            trial.parent, trial.seed, trial.called = task.repeat.finalist.number, task.repeat.seed, task.repeat.called
         choices = task.baseline.choices if task.baseline else task.enqueued.choices if task.enqueued else ()
         trial.answers.update({parameter.name: value for parameter, value in choices})
         trial.state, trial.failure, trial.message = "RUNNING", None, ""
@@ -164,7 +167,7 @@ class Registrar:
         """Take a trial up again from its last checkpoint, before anything else."""
         self.watcher.left(trial, why)
         self.write(trial)
-        self.agenda.again.insert(0, Task(task.asked, trial, task.baseline, task.enqueued))
+        self.agenda.again.insert(0, replace(task, trial=trial))
 
     def interrupt(self, trial: Trial) -> None:
         """Leave a trial open, to go on in another run."""

@@ -25,7 +25,7 @@ from hpsearch.data.split import bands, sealed_part, search_parts
 from hpsearch.data.tables import TABLE, Table
 from hpsearch.errors import DataError
 
-__all__ = ["Found", "Part", "SearchData", "find", "load_search_data", "load_test_part", "table_width"]
+__all__ = ["Found", "Part", "SearchData", "find", "load_search_data", "load_test_part", "strata", "table_width"]
 
 _HASHED_AT_ONCE = 8_000_000
 """Bytes."""
@@ -108,8 +108,8 @@ def load_test_part(data: Data, *, data_dir: Path | None = None, skip_bad_images:
     data = with_classes(data, data_dir=data_dir)
     pool = open_pool(data, data_dir=data_dir, sealed=True)
     everything = np.arange(len(pool.labels))
-    strata, _ = _strata(pool, data.class_names)
-    indices = everything if pool.test is None else sealed_part(strata, pool.keys, pool.test, pool.groups)
+    layers, _ = strata(pool, data.class_names)
+    indices = everything if pool.test is None else sealed_part(layers, pool.keys, pool.test, pool.groups)
     if len(indices) == 0:
         raise DataError("The test part of the data holds no images; nothing can be scored on it.")
     batch = pool.read(indices, skip_bad_images, fits_into_memory(pool.photos * len(indices), data.input_shape))
@@ -142,9 +142,9 @@ def _opened(data: Data, data_dir: Path | None, subset: int | None) -> tuple[Data
         raise DataError(f"A subset of {subset} is no subset; take 1 image or more.")
     data = with_classes(data, data_dir=data_dir)
     pool = open_pool(data, data_dir=data_dir, sealed=False)
-    strata, names = _strata(pool, data.class_names)
+    layers, names = strata(pool, data.class_names)
     trained, validated = search_parts(
-        strata,
+        layers,
         pool.keys,
         names,
         validation=data.validation_share,
@@ -156,13 +156,18 @@ def _opened(data: Data, data_dir: Path | None, subset: int | None) -> tuple[Data
     return data, pool, trained, validated
 
 
-def _strata(pool: Pool, class_names: Sequence[str]) -> tuple[NDArray[np.int64], Sequence[str]]:
-    """What a split keeps the proportions of, and how it is called: the classes, or bands of the amounts."""
+def strata(pool: Pool, class_names: Sequence[str]) -> tuple[NDArray[np.int64], Sequence[str]]:
+    """What a split keeps the proportions of, and how it is called: the classes, or bands of the amounts.
+
+    Args:
+        pool: The rows.
+        class_names: Names of the classes; none where amounts are told.
+    """
     if class_names:
         return pool.labels, class_names
-    strata = bands(pool.labels, pool.keys)
-    edges = [pool.labels[strata == band] for band in range(int(strata.max(initial=-1)) + 1)]
-    return strata, [f"{values.min():g} to {values.max():g}" for values in edges]
+    layers = bands(pool.labels, pool.keys)
+    edges = [pool.labels[layers == band] for band in range(int(layers.max(initial=-1)) + 1)]
+    return layers, [f"{values.min():g} to {values.max():g}" for values in edges]
 
 
 def _fitted(data: Data, columns: Mapping[str, NDArray[Any]]) -> Encoding | None:

@@ -2,58 +2,58 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
-from hpsearch.study.folder import StudyInfo
+from hpsearch.results.finals import Finals, read_finals
+from hpsearch.results.snippets import snippet
+from hpsearch.study.folder import StudyFolder, StudyInfo
 from hpsearch.study.trial import Trial
 
 if TYPE_CHECKING:
-    from hpsearch.results.export import Export
+    from hpsearch.results.shipped import Export, Seeds
     from hpsearch.results.tested import Tested
 
-__all__ = ["card"]
+__all__ = ["card", "curve"]
+
+_BLOCKS = "▁▂▃▄▅▆▇█"
+_LONGEST = 60
 
 
-def card(info: StudyInfo, trials: Sequence[Trial], chosen: Trial, export: Export) -> str:
+def card(
+    study: StudyFolder, info: StudyInfo, chosen: Trial, export: Export, inputs: Sequence[Mapping[str, Any]]
+) -> str:
     """The card as Markdown.
 
     Args:
-        info: The study.
-        trials: All its trials.
-        chosen: The trial that was exported.
-        export: The retrained networks and their scores.
+        study: The study.
+        info: What it is.
+        chosen: The trial that was exported, with the seed of its network.
+        export: The retrained networks and their scores; its files may still lie elsewhere than it says.
+        inputs: What the model takes, as ``inputs.json`` says it.
     """
-    hours = sum(trial.seconds for trial in trials) / 3600
-    looks = sum(trial.epochs for trial in trials)
-    opened = len(info.test_openings)
-    part = f" (a subset of {info.subset} training images was searched)" if info.subset else ""
-    chosen_by = (
-        f"{info.objective} on {info.validation_images:,} validation images, out of {len(trials)} trials "
-        f"({hours:.2f} hours, {looks:,} looks at validation)"
-    )
-    retrained = (
-        f"{export.train_images:,} images) for {export.chosen.epochs} epochs at the learning rates of the validated "
-        f"run, with seed {chosen.seed}, fixed before."
-    )
-    honesty = "once." if opened == 1 else f"{opened} times: only the first opening is an honest test."
+    trials = study.trials()
+    finals = read_finals(study) if export.finals else None
     lines = [
-        f"# {info.name}: {', '.join(info.class_names) or 'amounts'}",
+        f"# {_plain(info.name)}: {', '.join(map(_plain, info.class_names)) or 'amounts'}",
         "",
         *_use(amounts=not info.class_names),
         "",
-        f"| network | trial | parameters | validation | test {export.chosen.metric} (95 % interval) | test loss |",
-        "| --- | --- | --- | --- | --- | --- |",
-        _row("exported", export.chosen),
-        *([_row("best by hand", export.baseline)] if export.baseline else []),
+        "## What it scores",
         "",
-        f"- Data: `{info.data_text.strip()}`{part}, fingerprint `{info.data_fingerprint}`.",
-        f"- Chosen by {chosen_by}: the validation score of a winner is optimistic.",
-        f"- Retrained on train + validation ({retrained}",
-        f"- Tested on {export.test_images:,} images that no search saw, opened {honesty}",
-        "- The interval is the sampling error of the test images; another seed would give another network.",
-        f"- Versions: {', '.join(f'{name} {version}' for name, version in info.versions.items())}.",
+        *_scores(export),
+        *_seeds(export),
         "",
+        "## How it was found",
+        "",
+        *_found(study, info, trials, chosen, export, finals),
+        "",
+        *_curve(study, info, chosen),
+        "## What was not tested",
+        "",
+        *_limits(info, export),
+        "",
+        *_loading(export, inputs),
         "## Recipe",
         "",
         "```python",
@@ -64,17 +64,175 @@ def card(info: StudyInfo, trials: Sequence[Trial], chosen: Trial, export: Export
     return "\n".join(lines)
 
 
+def _loading(export: Export, inputs: Sequence[Mapping[str, Any]]) -> Iterator[str]:
+    """How each file is loaded."""
+    yield "## How to load it"
+    yield ""
+    if len(inputs) > 1 and any(each.file and each.format != "keras" for each in export.formats):
+        yield "Other formats than Keras's own write `_` where the name of an input holds another sign than a letter, a"
+        yield "digit or `_`."
+        yield ""
+    for name in ("keras", *(each.format for each in export.formats if each.file and each.format != "keras")):
+        yield "```python"
+        yield snippet(name, inputs)
+        yield "```"
+        yield ""
+    for each in export.formats:
+        if each.file:
+            yield f"- {each.sentence}."
+    if export.formats:
+        yield ""
+
+
+_ESCAPED = str.maketrans({"&": "&amp;", "<": "&lt;", **{sign: f"\\{sign}" for sign in "\\`*[]|#"}})
+
+
+def _plain(text: str) -> str:
+    """A text from outside without what Markdown or HTML would make of it."""
+    return " ".join(text.translate(_ESCAPED).split())
+
+
 def _use(*, amounts: bool) -> list[str]:
     gives = "amounts in the unit of the data" if amounts else "class probabilities"
     return [
         f"`model.keras` takes raw pixels and columns, as the data holds them, and gives {gives}. It is made of stock",
-        'Keras layers and loads without hpsearch: `keras.saving.load_model("model.keras")`. `inputs.json` says what it',
-        "takes: name, shape and type of each input, its column, and what stands for a missing value. Where",
-        "`predict.py` lies beside it, `python predict.py rows.csv` (or `python predict.py photo.jpg`) prints answers.",
+        "Keras layers and loads without hpsearch. `inputs.json` says what it takes: name, shape and type of each",
+        "input, its column, and what stands for a missing value. `hpsearch predict FOLDER photo.jpg` answers; so does",
+        "`python predict.py photo.jpg`, or `rows.csv`, where that file lies beside it, without hpsearch. `train.py` is",
+        "the network as plain Keras code: it builds, trains and tests it anew, without hpsearch.",
     ]
+
+
+def _scores(export: Export) -> Iterator[str]:
+    yield f"| network | trial | parameters | validation | test {export.chosen.metric} (95 % interval) | test loss |"
+    yield "| --- | --- | --- | --- | --- | --- |"
+    yield _row("exported", export.chosen)
+    if export.baseline:
+        yield _row("best by hand", export.baseline)
 
 
 def _row(what: str, tested: Tested) -> str:
     validation = f"{tested.validation:.4f}" if tested.accuracy is not None else f"{tested.validation:,.6g}"
     loss = f"{tested.loss:.4f}" if tested.accuracy is not None else f"{tested.loss:,.6g}"
-    return f"| {what} | {tested.name} | {tested.parameters:,} | {validation} | {tested.interval} | {loss} |"
+    name = _plain(tested.name)
+    return f"| {what} | {name} | {tested.parameters:,} | {validation} | {tested.interval} | {loss} |"
+
+
+def _seeds(export: Export) -> Iterator[str]:
+    """What several seeds score, where there are several."""
+    if export.seeds is None or len(export.seeds.seeds) < 2:
+        return
+    yield ""
+    yield f"| network | {' | '.join(f'seed {seed}' for seed in export.seeds.seeds)} | mean (95 % interval) |"
+    yield f"| {' | '.join(['---'] * (len(export.seeds.seeds) + 2))} |"
+    yield _row_of_seeds("exported", export.seeds)
+    if export.baseline_seeds:
+        yield _row_of_seeds("best by hand", export.baseline_seeds)
+    if export.seeds.verdict:
+        words = {"better": "better than", "worse": "worse than", "tie": "a tie with"}
+        low, high = export.seeds.difference_low, export.seeds.difference_high
+        between = "" if low is None or high is None else f" ({low:+.4f} to {high:+.4f})"
+        yield ""
+        yield (
+            f"On the test part it is {words[export.seeds.verdict]} the best network made by hand: "
+            f"{export.seeds.difference or 0.0:+.4f}{between}."
+        )
+
+
+def _row_of_seeds(what: str, seeds: Seeds) -> str:
+    between = "" if seeds.low is None or seeds.high is None else f" ({seeds.low:.4f} to {seeds.high:.4f})"
+    return f"| {what} | {' | '.join(f'{score:.4f}' for score in seeds.scores)} | {seeds.mean:.4f}{between} |"
+
+
+def _found(
+    study: StudyFolder, info: StudyInfo, trials: Sequence[Trial], chosen: Trial, export: Export, finals: Finals | None
+) -> Iterator[str]:
+    again = study.finals.trials() if finals is not None else []
+    hours = sum(trial.seconds for trial in (*trials, *again)) / 3600
+    looks = sum(trial.epochs for trial in (*trials, *again))
+    part = f" (a subset of {info.subset:,} training images was searched)" if info.subset else ""
+    yield f"- Data: `{' '.join(info.data_text.split())}`{part}, fingerprint `{info.data_fingerprint}`."
+    count = f"{len(trials):,} trial{'s' * (len(trials) != 1)}"
+    yield (
+        f"- Searched: {count} in {hours:.2f} hours of training, {looks:,} looks at validation, by "
+        f"{info.strategy}, for {info.objective} on {info.validation_images:,} validation images."
+    )
+    if finals is not None:
+        yield from _of_finals(finals, chosen)
+    else:
+        yield "- Chosen by its validation score, which is optimistic, because it won: no finals were held."
+    what = f"the mean of {len(export.seeds.seeds)} networks" if export.ensemble and export.seeds else "the network"
+    yield (
+        f"- Retrained on train + validation ({export.train_images:,} images) for {export.chosen.epochs} epochs at the "
+        f"learning rates of the validated run; exported is {what} of seed {chosen.seed}, fixed before."
+        if not export.ensemble
+        else f"- Retrained on train + validation ({export.train_images:,} images) for {export.chosen.epochs} epochs; "
+        f"exported is {what}, fixed before."
+    )
+    opened = len(info.test_openings)
+    honesty = "once." if opened == 1 else f"{opened} times: only the first opening is an honest test."
+    yield f"- Tested on {export.test_images:,} images that no search saw, opened {honesty}"
+    yield f"- Versions: {', '.join(f'{name} {version}' for name, version in info.versions.items())}."
+
+
+def _of_finals(finals: Finals, chosen: Trial) -> Iterator[str]:
+    mine = finals.finalist(chosen.number)
+    yield (
+        f"- Finals: {len(finals.finalists)} recipes, each trained with {len(finals.seeds)} seeds and compared on "
+        f"{finals.validation:,} validation images."
+    )
+    if mine is None or mine.mean is None:
+        return
+    between = "" if mine.low is None or mine.high is None else f" ({mine.low:.4f} to {mine.high:.4f})"
+    said = f"- Its mean there: {mine.mean:.4f}{between}"
+    if mine.verdict is not None and mine.difference is not None:
+        words = {"better": "better than", "worse": "worse than", "tie": "a tie with"}
+        said += f"; {words[mine.verdict]} the best network made by hand ({mine.difference:+.4f})"
+    yield f"{said}."
+    if mine.chance == "tie":
+        yield "- **It is a tie with chance: nothing was learned that helps on other images.**"
+
+
+def _curve(study: StudyFolder, info: StudyInfo, chosen: Trial) -> Iterator[str]:
+    metric = info.objective.split()[-1]
+    history = study.trial(chosen.number).history()
+    train, validation = ([e.metrics.get(name) for e in history] for name in (metric.removeprefix("val_"), metric))
+    if not any(value is not None for value in validation):
+        return
+    yield f"Its curve in the search, epoch by epoch ({len(history)}):"
+    yield ""
+    yield "```"
+    for name, values in ((metric.removeprefix("val_"), train), (metric, validation)):
+        known = [value for value in values if value is not None]
+        if known:
+            yield f"{name:<14} {curve(known)}  {min(known):.4g} to {max(known):.4g}, last {known[-1]:.4g}"
+    yield "```"
+    yield ""
+
+
+def curve(values: Sequence[float]) -> str:
+    """Numbers as a line of small blocks, from their least to their largest.
+
+    Args:
+        values: One or more; of many, evenly spaced ones are shown.
+    """
+    if len(values) > _LONGEST:
+        values = [values[round(i * (len(values) - 1) / (_LONGEST - 1))] for i in range(_LONGEST)]
+    low, high = min(values), max(values)
+    span = (high - low) or 1.0
+    return "".join(_BLOCKS[min(int((value - low) / span * len(_BLOCKS)), len(_BLOCKS) - 1)] for value in values)
+
+
+def _limits(info: StudyInfo, export: Export) -> Iterator[str]:
+    what = "photos or rows" if not info.class_names else "images"
+    yield (
+        f"- {what.capitalize()} from elsewhere: all {export.test_images:,} that it was tested on come from the same "
+        "source as those that it learned from."
+    )
+    if info.class_names:
+        yield "- Anything that belongs to none of its classes: it names one all the same, and may be sure of it."
+        yield "- How well its probabilities are calibrated, and how it does on groups within a class."
+    yield "- Images that were changed on purpose to mislead it, and speed or memory on any device."
+    yield "- The interval of a single network is the sampling error of the test images alone."
+    if info.subset:
+        yield f"- What it would be with all training images: it learned from a subset of {info.subset:,}."

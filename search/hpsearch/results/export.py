@@ -1,7 +1,7 @@
 """Retraining the best recipe on train + validation, opening the sealed test part once, and writing what can be shipped.
 
-The order is what makes the test score worth something: the choice and the seed are written down first, then the
-networks are trained, and only then is the test part read, for the chosen recipe and for the best hand-made one.
+The order is what makes the test score worth something: finals are held, the choice and the seeds are written down, then
+the networks are trained, and only then is the test part read, for the chosen recipe and for the best hand-made one.
 """
 
 from __future__ import annotations
@@ -9,26 +9,32 @@ from __future__ import annotations
 import json
 import shutil
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, nullcontext
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from hpsearch.errands import Refit, Refitted, Score, Scored
+from hpsearch.coordinator.agenda import Repeat
+from hpsearch.errands import Average, Averaged, Score, Scored
 from hpsearch.errors import RunError, StudyError
-from hpsearch.executors.local import LocalWorker, WorkerDied
-from hpsearch.launch import answered, prepared_worker
-from hpsearch.messages import EpochDone, Failed, Go, Setup
+from hpsearch.events import Silent
+from hpsearch.launch import answered
+from hpsearch.messages import Setup
 from hpsearch.results.card import card
-from hpsearch.results.leaderboard import rank
-from hpsearch.results.replay import replayed
+from hpsearch.results.choice import Choice, by_finals, by_search, now_best, record_choice
+from hpsearch.results.contest import Terms, hold_finals, setup_of
+from hpsearch.results.formats import Converted, add_formats
+from hpsearch.results.retrain import OnEpoch, Retrained, forget_retrained, retrained
+from hpsearch.results.script import place_script
+from hpsearch.results.shipped import Export, Seeds, every_seed
 from hpsearch.results.tested import Tested, tested
+from hpsearch.running import Show
 from hpsearch.study.atomic import read_json, write_json, write_text
 from hpsearch.study.folder import StudyFolder, StudyInfo
-from hpsearch.study.trial import Epoch, Trial
+from hpsearch.study.trial import Trial
 
-__all__ = ["Export", "Tested", "export_best"]
+__all__ = ["Export", "HowChosen", "Tested", "export_best"]
 
 _PREDICT = Path(__file__).resolve().parents[1] / "training" / "predict.py"
 
@@ -37,27 +43,24 @@ SAME = 1e-3
 
 
 @dataclass(frozen=True)
-class Export:
-    """What was written.
+class HowChosen:
+    """How the exported recipe is chosen, and what is exported of it.
 
     Args:
-        folder: Where.
-        chosen: The exported network.
-        baseline: The best hand-made one beside it, or None where there is none or it is the chosen one.
-        train_images: How many images the networks were retrained on.
-        test_images: How many images the test part has.
-        difference: The largest difference between the answers the model gave when it was saved and those it gave when a
-            fresh process had loaded it; of amounts as a share of them.
-        before: Whether all this was written by an earlier call, and nothing was opened now.
+        finals: Whether finals are held first, or gone on with; else the score of the search chooses.
+        terms: What is asked of the finals.
+        ensemble: Whether one model that answers with the mean of all seeds is exported, instead of the first seed's.
+        show: Opens whatever shows the finals.
+        starting: Told what the finals have left to train; not called where nothing is.
+        formats: What the model is written in besides Keras's own; see `results.formats`.
     """
 
-    folder: Path
-    chosen: Tested
-    baseline: Tested | None
-    train_images: int
-    test_images: int
-    difference: float
-    before: bool = False
+    finals: bool = True
+    terms: Terms = field(default_factory=Terms)
+    ensemble: bool = False
+    show: Show = lambda *_: nullcontext(Silent())
+    starting: Callable[[Sequence[Repeat]], None] = lambda _: None
+    formats: tuple[str, ...] = ()
 
 
 def export_best(
@@ -66,57 +69,67 @@ def export_best(
     data_dir: Path | None = None,
     output: Path | None = None,
     reopen_test: bool = False,
+    how: HowChosen | None = None,
     command: str = "hpsearch export-best",
-    on_epoch: Callable[[str, Epoch, int], None] = lambda *_: None,
+    on_chosen: Callable[[], None] = lambda: None,
+    on_epoch: OnEpoch = lambda *_: None,
 ) -> Export:
-    """Retrain, test and export the best recipe of a study.
+    """Hold finals, then retrain, test and export the best recipe of a study.
+
+    Whatever cuts it off, the same call goes on: finals and networks that were trained stay.
 
     Args:
         study: The study.
         data_dir: Where to look for data first; None is where the search found it.
         output: The folder to write; by default one in the study.
         reopen_test: Whether the test part may be opened again after it was opened before.
+        how: How the recipe is chosen, and what is exported of it.
         command: What the record says opened the test part.
+        on_chosen: Told when the choice is written down, before the retraining.
         on_epoch: Told of every epoch of the retraining: which network, the epoch, how many there will be.
 
     Raises:
         StudyError: There is nothing to export, or the test part was opened before.
-        RunError: Retraining failed, or the exported file does not give the same score again.
+        RunError: Finals or retraining failed, or the exported file does not give the same score again.
     """
+    how = how or HowChosen()
     with study.writing():
         info = study.info()
-        chosen, baseline = _choice(study, info)
         folder = output or study.path / "export"
         _check_replaceable(folder)
-        if info.test_openings and not reopen_test:
-            return _earlier(study, info, chosen, folder)
-        _record_choice(study, chosen, baseline)
-        setup = _setup(study, info, data_dir)
+        cut_off = bool(info.test_openings) and not info.test_openings[-1].get("finished", True)
+        if info.test_openings and not reopen_test and not cut_off:
+            best = now_best(study, info)
+            return _with_formats(study, info, best, _earlier(study, info, best, folder), how.formats)
         with _assembled(folder) as building:
-            found = _retrained(study, setup, info, [chosen, *([baseline] if baseline else [])], building, on_epoch)
-            scored = _tested(study, setup, info, found, folder, command)
-            tested = [
-                _as_tested(trial, refitted, epochs, s, scored.images)
-                for (trial, refitted, epochs, _), s in zip(found, scored.scores, strict=True)
-            ]
-            export = Export(
-                folder, tested[0], tested[1] if baseline else None, found[0][1].images, scored.images, scored.difference
-            )
-            _write(building, study, info, chosen, export)
+            choice = _choice(study, info, how, data_dir)
+            record_choice(study, choice, ensemble=how.ensemble)
+            on_chosen()
+            setup = setup_of(study, info, data_dir)
+            found = retrained(study, info, setup, choice.trainings(study), on_epoch)
+            shipped = [each.model for each in found]
+            together = _together(found[: len(choice.seeds)], building) if how.ensemble else None
+            if together is not None:
+                shipped.append(building / "model.keras")
+            scored = _opened(study, setup, info, choice, shipped, folder, command)
+            export = _said(choice, found, scored, folder, together)
+            _collect(study, building, found, choice, export)
+            export = replace(export, formats=add_formats(study.path, building, how.formats))
+            info.test_openings[-1]["finished"] = True
+            _write(building, study, info, replace(choice.chosen, seed=choice.seeds[0]), export)
+        study.write_info(info)
+        forget_retrained(study)
     return export
 
 
-def _choice(study: StudyFolder, info: StudyInfo) -> tuple[Trial, Trial | None]:
-    """The best trial, and the best baseline if that is another."""
-    trials = [trial for trial in study.trials() if trial.state != "RUNNING"]  # those may yet become better, or worse
-    rows = [row for row in rank(trials, info.objective.startswith("max")) if row.rank is not None]
-    if not rows:
-        raise StudyError(
-            f"Study {study.name} has no finished trial with a score yet; run it first: hpsearch run {info.space_file}"
-        )
-    best = rows[0].trial
-    baseline = next((row.trial for row in rows if row.trial.baseline), None)
-    return best, None if baseline is None or baseline.hash == best.hash else baseline
+def _choice(study: StudyFolder, info: StudyInfo, how: HowChosen, data_dir: Path | None) -> Choice:
+    """What is exported: the best of the finals, which are held first, or of the search."""
+    if not how.finals:
+        return by_search(study, info, how.terms.seeds or 1)
+    finals, stopped = hold_finals(study, replace(how.terms, data_dir=data_dir), how.show, how.starting)
+    if stopped:
+        raise RunError(f"Stopped {stopped} in the finals; nothing was chosen or tested. The same command goes on.")
+    return by_finals(study, finals)
 
 
 def _earlier(study: StudyFolder, info: StudyInfo, chosen: Trial, folder: Path) -> Export:
@@ -142,16 +155,37 @@ def _earlier(study: StudyFolder, info: StudyInfo, chosen: Trial, folder: Path) -
     )
 
 
+def _with_formats(study: StudyFolder, info: StudyInfo, chosen: Trial, export: Export, formats: Sequence[str]) -> Export:
+    """An earlier export, with the formats that it did not have yet, which its card then tells of."""
+    added = add_formats(study.path, export.folder, formats)
+    if added == export.formats:
+        return export
+    export = replace(export, formats=added)
+    chosen = replace(chosen, seed=export.seeds.seeds[0] if export.seeds else chosen.seed)
+    inputs = read_json(export.folder / "inputs.json")["inputs"]
+    write_text(export.folder / "README.md", card(study, info, chosen, export, inputs))
+    return export
+
+
 def _read(folder: Path, study: StudyFolder, chosen: Trial) -> Export | None:
     """What an earlier call wrote, or None where there is no complete export of this trial."""
     try:
         record = read_json(folder / "metrics.json")
         if record["study"] != study.name or record["chosen"]["trial"] != chosen.number:
             return None
-        baseline = Tested(**record["baseline"]) if record["baseline"] else None
-        images = record["train_images"], record["test_images"]
         export = Export(
-            folder, Tested(**record["chosen"]), baseline, *images, difference=record["reload_difference"], before=True
+            folder=folder,
+            chosen=Tested(**record["chosen"]),
+            baseline=Tested(**record["baseline"]) if record["baseline"] else None,
+            train_images=record["train_images"],
+            test_images=record["test_images"],
+            difference=record["reload_difference"],
+            before=True,
+            seeds=Seeds(**record["seeds"]) if record.get("seeds") else None,
+            baseline_seeds=Seeds(**record["baseline_seeds"]) if record.get("baseline_seeds") else None,
+            finals=record.get("finals", False),
+            ensemble=record.get("ensemble", False),
+            formats=tuple(Converted(**each) for each in record.get("formats", ())),
         )
     except (OSError, ValueError, KeyError, TypeError):
         return None
@@ -164,32 +198,6 @@ def _check_replaceable(folder: Path) -> None:
         return
     if folder.exists():
         raise StudyError(f"{folder} holds something else than an export; name a folder that is new with --output.")
-
-
-def _record_choice(study: StudyFolder, chosen: Trial, baseline: Trial | None) -> None:
-    write_json(
-        study.path / "choice.json",
-        {
-            "when": time.time(),
-            "trial": chosen.number,
-            "recipe_hash": chosen.hash,
-            "seed": chosen.seed,
-            "score": chosen.score,
-            "baseline": baseline.baseline if baseline else None,
-        },
-    )
-
-
-def _setup(study: StudyFolder, info: StudyInfo, data_dir: Path | None) -> Setup:
-    imports = Path(info.space_file).parent
-    known = Path(info.data_dir) if info.data_dir else None
-    return Setup(
-        study.space_file,
-        imports if imports.is_dir() else study.path,
-        data_dir or known,
-        info.subset,
-        info.skip_bad_images,
-    )
 
 
 @contextmanager
@@ -212,98 +220,88 @@ def _assembled(folder: Path) -> Iterator[Path]:
         shutil.rmtree(building, ignore_errors=True)
 
 
-_Found = list[tuple[Trial, Refitted, int, Path]]
+def _together(found: Sequence[Retrained], building: Path) -> int:
+    """Write the model that answers with the mean of all seeds; returns how many parameters it has."""
+    request = Average(tuple(each.model for each in found), (building / "model.keras").resolve())
+    averaged: Averaged = answered(request)
+    return averaged.parameters
 
 
-def _retrained(
-    study: StudyFolder,
-    setup: Setup,
-    info: StudyInfo,
-    trials: list[Trial],
-    building: Path,
-    on_epoch: Callable[[str, Epoch, int], None],
-) -> _Found:
-    worker, ready = prepared_worker(setup)
-    try:
-        if ready.data_fingerprint != info.data_fingerprint:
-            raise StudyError("The data is not what the study searched on; give the same --data-dir as then.")
-        found: _Found = []
-        for place, trial in enumerate(trials):
-            path = building / ("model.keras" if place == 0 else "baseline.keras")
-            trace = _trace(study, trial, info.objective)
-            found.append((trial, _refitted(worker, study, trial, trace, path, on_epoch), len(trace), path))
-        return found
-    except WorkerDied as death:
-        raise RunError(f"Retraining failed: {death}") from death
-    finally:
-        worker.close()
-
-
-def _trace(study: StudyFolder, trial: Trial, objective: str) -> list[Epoch]:
-    """The epochs that led to the best one."""
-    trace = replayed(study.trial(trial.number).history(), objective, trial.best_epoch)
-    if not trace:
-        raise StudyError(
-            f"The history of trial {trial.name} in {study.trial(trial.number).path} is lost; it cannot be retrained."
-        )
-    return trace
-
-
-def _refitted(
-    worker: LocalWorker,
-    study: StudyFolder,
-    trial: Trial,
-    trace: list[Epoch],
-    path: Path,
-    on_epoch: Callable[[str, Epoch, int], None],
-) -> Refitted:
-    log = study.trial(trial.number).log.resolve()
-    rates = tuple(epoch.metrics["learning_rate"] for epoch in trace)
-    phases = tuple(int(epoch.metrics.get("phase", 1)) for epoch in trace)
-    again = Refit(trial.seed, log, dict(trial.answers), trial.baseline, rates, path.resolve())
-    worker.send(replace(again, phases=phases, epochs=trial.epochs_budget or None))
-    while not isinstance(message := worker.receive(), Refitted):
-        if isinstance(message, Failed):
-            raise RunError(f"Retraining trial {trial.name} failed ({message.kind}): {message.message}")
-        assert isinstance(message, EpochDone)  # nothing else is said while a recipe is trained again
-        on_epoch(trial.name, message.epoch, len(trace))
-        worker.send(Go())
-    return message
-
-
-def _tested(study: StudyFolder, setup: Setup, info: StudyInfo, found: _Found, folder: Path, command: str) -> Scored:
+def _opened(
+    study: StudyFolder, setup: Setup, info: StudyInfo, choice: Choice, models: list[Path], folder: Path, command: str
+) -> Scored:
     """Open the test part, once, in a fresh process that loads the files; what they give must be what was saved."""
     trials = study.trials()
-    info.test_openings.append(
-        {
-            "when": time.time(),
-            "command": command,
-            "trials": [trial.name for trial, *_ in found],
-            "trials_before": len(trials),
-            "validation_looks": sum(trial.epochs for trial in trials),
-            "folder": str(folder.resolve()),
-        }
-    )
+    finals = study.finals.trials() if choice.finals else []
+    opening = {
+        "when": time.time(),
+        "command": command,
+        "trials": [trial.name for trial in (choice.chosen, choice.baseline) if trial],
+        "trials_before": len(trials),
+        "validation_looks": sum(trial.epochs for trial in (*trials, *finals)),
+        "folder": str(folder.resolve()),
+        "finished": False,
+    }
+    # One that was cut off before anybody saw a score, for the same networks, is gone on with and is not another.
+    last = info.test_openings[-1] if info.test_openings else {}
+    same = last.get("trials") == opening["trials"] and not last.get("finished", True)
+    info.test_openings[len(info.test_openings) - same :] = [opening]
     study.write_info(info)
-    models = tuple(path.resolve() for *_, path in found)
-    scored: Scored = answered(Score(setup.space_file, setup.imports, setup.data_dir, setup.skip_bad_images, models))
+    paths = tuple(path.resolve() for path in models)
+    scored: Scored = answered(Score(setup.space_file, setup.imports, setup.data_dir, setup.skip_bad_images, paths))
     if not scored.difference <= SAME:
         raise RunError(
             f"The exported file gives other answers when it is loaded, by {scored.difference:.2g}; it was not kept."
         )
-    for place, path in enumerate(models):
-        path.with_suffix(".probe.npz").unlink()
-        described = path.with_suffix(".inputs.json")
-        if place == 0:
-            described.replace(path.with_name("inputs.json"))
-        else:
-            described.unlink()
     return scored
 
 
-def _as_tested(trial: Trial, refitted: Refitted, epochs: int, scores: dict[str, float], images: int) -> Tested:
-    assert trial.score is not None  # only trials with a score are ranked
-    return tested(trial.number, trial.name, trial.score, refitted.parameters, epochs, scores, images)
+def _said(choice: Choice, found: Sequence[Retrained], scored: Scored, folder: Path, together: int | None) -> Export:
+    """What was trained and what it scores; `together` is the size of the model of all seeds, where that is exported."""
+    count, images = len(choice.seeds), scored.images
+    first, maximize = found[0], "accuracy" in scored.scores[0]
+    seeds = [each.training.seed for each in found]
+    parameters, scores = first.parameters, scored.scores[0]
+    if together is not None:
+        parameters, scores = together, scored.scores[-1]
+    baseline = baseline_seeds = None
+    if choice.baseline is not None:
+        other, score = found[count], choice.baseline_score
+        baseline = _tested(choice.baseline, score, other.parameters, other, scored.scores[count], images)
+        baseline_seeds = every_seed(seeds[count : 2 * count], scored.rows[count : 2 * count], maximize=maximize)
+    against = scored.rows[count : 2 * count] if choice.baseline is not None else ()
+    return Export(
+        folder=folder,
+        chosen=_tested(choice.chosen, choice.score, parameters, first, scores, images),
+        baseline=baseline,
+        train_images=first.images,
+        test_images=images,
+        difference=scored.difference,
+        seeds=every_seed(seeds[:count], scored.rows[:count], against, maximize=maximize),
+        baseline_seeds=baseline_seeds,
+        finals=choice.finals is not None,
+        ensemble=together is not None,
+    )
+
+
+def _tested(
+    trial: Trial, score: float, parameters: int, found: Retrained, scores: dict[str, float], images: int
+) -> Tested:
+    return tested(trial.number, trial.name, score, parameters, found.epochs, scores, images)
+
+
+def _collect(study: StudyFolder, building: Path, found: Sequence[Retrained], choice: Choice, export: Export) -> None:
+    """Bring what is shipped together: the exported model and what it takes, and the hand-made one."""
+    model = building / "model.keras"
+    if not export.ensemble:
+        for ending in (".keras", ".probe.npz", ".inputs.json"):
+            shutil.copyfile(found[0].model.with_suffix(ending), model.with_suffix(ending))
+    if choice.baseline is not None:
+        shutil.copyfile(found[len(choice.seeds)].model, building / "baseline.keras")
+    place_script(found[0].model, building)
+    # Whoever asks for another format later has it compared with the same rows.
+    shutil.move(model.with_suffix(".probe.npz"), study.path / "probe.npz")
+    model.with_suffix(".inputs.json").replace(building / "inputs.json")
 
 
 def _write(folder: Path, study: StudyFolder, info: StudyInfo, chosen: Trial, export: Export) -> None:
@@ -315,8 +313,13 @@ def _write(folder: Path, study: StudyFolder, info: StudyInfo, chosen: Trial, exp
         "test_images": export.test_images,
         "chosen": asdict(export.chosen),
         "baseline": asdict(export.baseline) if export.baseline else None,
+        "finals": export.finals,
+        "ensemble": export.ensemble,
         "seed": chosen.seed,
+        "seeds": asdict(export.seeds) if export.seeds else None,
+        "baseline_seeds": asdict(export.baseline_seeds) if export.baseline_seeds else None,
         "reload_difference": export.difference,
+        "formats": [asdict(each) for each in export.formats],
         "class_names": info.class_names,
         "versions": info.versions,
         "test_openings": info.test_openings,
@@ -327,4 +330,4 @@ def _write(folder: Path, study: StudyFolder, info: StudyInfo, chosen: Trial, exp
     if read_json(folder / "inputs.json")["from_files"]:
         write_text(folder / "predict.py", _PREDICT.read_text(encoding="utf-8"))
     write_text(folder / "recipe.py", chosen.recipe + "\n")
-    write_text(folder / "README.md", card(info, study.trials(), chosen, export))
+    write_text(folder / "README.md", card(study, info, chosen, export, read_json(folder / "inputs.json")["inputs"]))

@@ -8,20 +8,25 @@ import json
 import math
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+from hpsearch.results.intervals import Bounds, interval
 from hpsearch.study.trial import STATES, Trial
 
-__all__ = ["FIELDS", "Row", "as_csv", "as_json", "counts", "outcome", "rank", "record", "summary"]
+__all__ = ["FIELDS", "Row", "as_csv", "as_json", "counts", "outcome", "rank", "ranked", "record", "summary"]
 
 FIELDS = (
     "rank",
+    "study",
     "trial",
     "number",
     "baseline",
     "validation",
+    "validation_low",
+    "validation_high",
     "train",
     "gap",
+    "overfits",
     "parameters",
     "flops",
     "memory",
@@ -37,6 +42,12 @@ FIELDS = (
     "recipe_hash",
 )
 
+WIDE_GAP = 0.05
+"""A gap of a metric that ends at 1, such as accuracy, is large from here on."""
+WIDE_SHARE = 0.25
+"""A gap of any other metric is large from this share of the validation score on."""
+_UP_TO_ONE = ("accuracy", "auc", "f1", "precision", "recall", "r2")
+
 
 @dataclass(frozen=True)
 class Row:
@@ -47,12 +58,19 @@ class Row:
         trial: The trial.
         gap: How much better the trial does on images it has seen; positive means overfitting, for losses too.
         interrupted: Whether it has not ended and nobody trains it; it goes on from its checkpoint when the study does.
+        study: The study it belongs to; empty where that goes without saying.
+        bounds: Between which scores the validation score lies, 95 times in 100, as far as the number of validation
+            images tells; None where that is not known.
+        overfits: Whether the gap is large, and larger than the luck of the validation images explains.
     """
 
     rank: int | None
     trial: Trial
     gap: float | None
     interrupted: bool = False
+    study: str = ""
+    bounds: Bounds | None = None
+    overfits: bool = False
 
     @property
     def validation(self) -> float | None:
@@ -70,7 +88,15 @@ class Row:
         return "interrupted" if self.interrupted else outcome(self.trial)
 
 
-def rank(trials: Iterable[Trial], maximize: bool, training: Collection[int] = ()) -> list[Row]:
+def rank(
+    trials: Iterable[Trial],
+    maximize: bool,
+    training: Collection[int] = (),
+    *,
+    metric: str = "",
+    images: int = 0,
+    study: str = "",
+) -> list[Row]:
     """Order trials, the best first.
 
     A trial with a score is ranked whatever its state; among equal scores the earlier trial stands first. Trials without
@@ -80,24 +106,47 @@ def rank(trials: Iterable[Trial], maximize: bool, training: Collection[int] = ()
         trials: The trials of one study, in any order.
         maximize: Whether a higher score is better.
         training: The numbers of those that are being trained now; another one that has not ended was interrupted.
+        metric: What the score is, such as ``val_accuracy``; without it nothing is said of luck and overfitting.
+        images: How many images the score was measured on.
+        study: The study that the rows name as theirs.
     """
-    kept = [_unranked(trial, maximize, training) for trial in trials if trial.failure != "duplicate"]
-    kept.sort(key=lambda row: row.trial.number)
-    scored = [row for row in kept if row.validation is not None]
+    kept = [trial for trial in trials if trial.failure != "duplicate"]
+    kept.sort(key=lambda trial: trial.number)
+    rows = [_unranked(trial, maximize, training, metric.removeprefix("val_"), images) for trial in kept]
+    return ranked([replace(row, study=study) for row in rows], maximize)
+
+
+def ranked(rows: Iterable[Row], maximize: bool) -> list[Row]:
+    """Rows with their places, the best first; those without a score last.
+
+    Args:
+        rows: They may be of several studies; among equal scores those that come first here stand first.
+        maximize: Whether a higher score is better.
+    """
+    rows = list(rows)
+    scored = [row for row in rows if row.validation is not None]
     scored.sort(key=lambda row: row.validation or 0.0, reverse=maximize)  # stable in both directions
-    ranked: list[Row] = []
+    placed: list[Row] = []
     for place, row in enumerate(scored, start=1):
-        tied = bool(ranked) and ranked[-1].validation == row.validation
-        ranked.append(Row(ranked[-1].rank if tied else place, row.trial, row.gap, row.interrupted))
-    return ranked + [row for row in kept if row.validation is None]
+        tied = bool(placed) and placed[-1].validation == row.validation
+        placed.append(replace(row, rank=placed[-1].rank if tied else place))
+    return placed + [row for row in rows if row.validation is None]
 
 
-def _unranked(trial: Trial, maximize: bool, training: Collection[int]) -> Row:
+def _unranked(trial: Trial, maximize: bool, training: Collection[int], metric: str, images: int) -> Row:
     score, train = _finite(trial.score), _finite(trial.train_score)
     interrupted = trial.state == "RUNNING" and trial.number not in training
+    bounds = interval(metric, {metric: score, "correct": round(score * images)}, images) if score is not None else None
     if score is None or train is None:
-        return Row(None, trial, None, interrupted)
-    return Row(None, trial, train - score if maximize else score - train, interrupted)
+        return Row(None, trial, None, interrupted, bounds=bounds)
+    gap = train - score if maximize else score - train
+    return Row(None, trial, gap, interrupted, bounds=bounds, overfits=_overfits(metric, score, train, gap, bounds))
+
+
+def _overfits(metric: str, score: float, train: float, gap: float, bounds: Bounds | None) -> bool:
+    if not metric or (bounds is not None and bounds[0] <= train <= bounds[1]):
+        return False
+    return gap > (WIDE_GAP if metric in _UP_TO_ONE else WIDE_SHARE * abs(score))
 
 
 def _finite(value: float | None) -> float | None:
@@ -153,12 +202,16 @@ def record(row: Row) -> dict[str, object]:
     trial = row.trial
     return {
         "rank": row.rank,
+        "study": row.study,
         "trial": trial.name,
         "number": trial.number,
         "baseline": trial.baseline,
         "validation": row.validation,
+        "validation_low": row.bounds[0] if row.bounds else None,
+        "validation_high": row.bounds[1] if row.bounds else None,
         "train": row.train,
         "gap": row.gap,
+        "overfits": row.overfits,
         "parameters": trial.parameters,
         "flops": trial.flops,
         "memory": trial.memory,
@@ -190,7 +243,7 @@ def as_csv(rows: Sequence[Row]) -> str:
         writer.writerow(
             {
                 **cells,
-                "interrupted": json.dumps(cells["interrupted"]),
+                **{name: json.dumps(value) for name, value in cells.items() if isinstance(value, bool)},
                 "message": " ".join(row.trial.message.split()),
             }
         )

@@ -16,7 +16,7 @@ class Tested:
     Args:
         trial: Its number.
         name: What people call it.
-        validation: Its score in the search.
+        validation: Its validation score: the mean of the finals, or that of the search.
         parameters: How many parameters it has.
         epochs: How many epochs it was retrained.
         accuracy: On the test part; None where amounts are told.
@@ -62,7 +62,7 @@ def tested(
     Args:
         trial: Its number.
         name: What people call it.
-        validation: Its score in the search.
+        validation: Its validation score: the mean of the finals, or that of the search.
         parameters: How many parameters it has.
         epochs: How many epochs it was retrained.
         scores: What it scores on the test part: accuracy, correct, loss, or mae, mae_error, rmse, r2, loss.

@@ -83,8 +83,19 @@ class StudyFolder:
 
     @property
     def name(self) -> str:
-        """The name of the study."""
-        return self.path.name
+        """The name of the study; of finals with that of their study before it, as in ``digits/finals``."""
+        return f"{self.path.parent.name}/{_FINALS}" if self.study_of_finals else self.path.name
+
+    @property
+    def finals(self) -> StudyFolder:
+        """The finals of this study, which are a study of their own inside it; they may not have begun."""
+        return StudyFolder(self.path / _FINALS)
+
+    @property
+    def study_of_finals(self) -> StudyFolder | None:
+        """The study that these are the finals of; None where this is a search."""
+        around = StudyFolder(self.path.parent)
+        return around if self.path.name == _FINALS and around.exists else None
 
     @property
     def database(self) -> Path:
@@ -221,6 +232,7 @@ class StudyFolder:
             yield
 
 
+_FINALS = "finals"
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 
 
@@ -257,7 +269,7 @@ def open_study(results: Path, name: str | None = None) -> StudyFolder:
 
     Args:
         results: The folder that holds the studies.
-        name: Its name; None for the one begun or continued last.
+        name: Its name; None for the one begun or continued last. ``digits/finals`` names the finals of a study.
 
     Raises:
         StudyError: There is none of that name; the sentence names the nearest.
@@ -268,8 +280,8 @@ def open_study(results: Path, name: str | None = None) -> StudyFolder:
     if name is None:
         return known[-1]
     for study in known:
-        if study.name == name:
-            return study
+        if name in (study.name, study.finals.name) and (study.name == name or study.finals.exists):
+            return study if study.name == name else study.finals
     names = [study.name for study in known]
     guess = did_you_mean(name, names) or f" There are: {', '.join(names)}."
     raise StudyError(f"There is no study {name!r} in {results}.{guess}")

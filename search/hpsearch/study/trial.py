@@ -63,7 +63,7 @@ class Trial:
         flops: Floating-point operations of one image through it, forward.
         memory: Estimate of the most bytes that training it takes.
         device: What it was trained on, such as ``cpu`` or ``gpu 0``.
-        parent: The trial from whose checkpoint it went on, or None.
+        parent: The trial from whose checkpoint it went on, or None; of a final, the finalist: its trial in the study.
         enqueued: Whether a user added it to the study.
         attempts: How often training was started or taken up again.
         score: The objective at its best epoch, measured on validation.
@@ -76,6 +76,7 @@ class Trial:
         message: One sentence about its end: why it failed, was stopped or skipped.
         started: Seconds since 1970.
         finished: Seconds since 1970, or None while it runs.
+        called: What people call it where that is not its number or baseline: of a final, its finalist and which seed.
     """
 
     number: int
@@ -102,11 +103,12 @@ class Trial:
     message: str = ""
     started: float = 0.0
     finished: float | None = None
+    called: str = ""
 
     @property
     def name(self) -> str:
         """What people call it: the name of the baseline, or its number."""
-        return self.baseline or str(self.number)
+        return self.called or self.baseline or str(self.number)
 
 
 _FILE = "trial.json"

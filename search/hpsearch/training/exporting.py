@@ -35,12 +35,18 @@ class Source:
         inputs: What the network was built for.
         encoding: How the columns of a table become its vector, or None without a table.
         class_names: The classes; none where amounts are told.
+        data_dir: Where the data was looked for first.
+        subset: How many training rows were asked for, or None for all.
+        metrics: What is measured besides loss and accuracy.
     """
 
     declaration: Data
     inputs: Inputs
     encoding: Encoding | None
     class_names: tuple[str, ...]
+    data_dir: Path | None = None
+    subset: int | None = None
+    metrics: tuple[str, ...] = ()
 
 
 def exportable(built: Built, inputs: Inputs) -> Any:
@@ -93,10 +99,10 @@ def save_export(built: Built, source: Source, path: Path, part: Part) -> None:
         built: A trained network.
         source: What it was trained on.
         path: The ``.keras`` file to write; ``.probe.npz`` and ``.inputs.json`` come beside it.
-        part: Raw rows, of which the first few are used.
+        part: Raw rows, of which a few are used, from the first to the last.
     """
     network = exportable(built, source.inputs)
-    probe = part.take(slice(PROBE_ROWS))
+    probe = part.take(np.unique(np.linspace(0, len(part) - 1, PROBE_ROWS).astype(np.int64)))
     outputs = np.asarray(network.predict(**served(fed(network, probe), None, 256), verbose=0))
     names = [given.name for given in network.inputs]
     columns: Mapping[str, Any] = {}

@@ -15,9 +15,10 @@ from hpsearch.errands import Score, Scored
 from hpsearch.training.apart import on_tensorflow
 from hpsearch.training.inputs import fed
 
-__all__ = ["answers", "score_exports", "scores"]
+__all__ = ["AT_ONCE", "answers", "probabilities", "score_exports", "scores"]
 
 AT_ONCE = 256
+"""So many rows are answered at a time."""
 
 
 def answers(model: Any, part: Part) -> NDArray[Any]:
@@ -61,9 +62,9 @@ def scores(outputs: NDArray[Any], labels: NDArray[Any]) -> dict[str, float]:
     """
     if labels.dtype.kind == "f":
         return _errors(outputs.astype("float64").reshape(-1), labels.astype("float64"))
-    probabilities = _probabilities(outputs.astype("float64"))
-    correct = int((probabilities.argmax(axis=1) == labels).sum())
-    likelihood = np.clip(probabilities[np.arange(len(labels)), labels], 1e-7, 1.0)
+    shares = probabilities(outputs.astype("float64"))
+    correct = int((shares.argmax(axis=1) == labels).sum())
+    likelihood = np.clip(shares[np.arange(len(labels)), labels], 1e-7, 1.0)
     return {"accuracy": correct / len(labels), "loss": float(-np.log(likelihood).mean()), "correct": correct}
 
 
@@ -79,7 +80,15 @@ def _errors(told: NDArray[np.float64], amounts: NDArray[np.float64]) -> dict[str
     }
 
 
-def _probabilities(outputs: NDArray[Any]) -> NDArray[Any]:
+def probabilities(outputs: NDArray[Any]) -> NDArray[Any]:
+    """What a network gives, as the probability of each class.
+
+    Args:
+        outputs: Probabilities or logits (n, classes), or the probability or logit of the second class (n, 1); float64.
+
+    Returns:
+        (n, classes).
+    """
     if outputs.shape[1] == 1:
         second = outputs if ((outputs >= 0) & (outputs <= 1)).all() else 1 / (1 + np.exp(-outputs))
         return np.concatenate([1 - second, second], axis=1)
@@ -100,6 +109,7 @@ def score_exports(request: Score) -> Scored:
     space = load_space(request.space_file, module_path=request.imports)
     part = load_test_part(space.declaration, data_dir=request.data_dir, skip_bad_images=request.skip_bad_images)
     found: list[dict[str, float]] = []
+    rows: list[tuple[float, ...]] = []
     difference = 0.0
     for path in request.models:
         with np.load(path.with_suffix(".probe.npz")) as archive:
@@ -111,7 +121,16 @@ def score_exports(request: Score) -> Scored:
             now, given = _answers_of(path, [probe, part])
         difference = max(difference, _difference(now, before))
         found.append(scores(given, part.labels))
-    return Scored(len(part.labels), tuple(found), difference)
+        rows.append(tuple(_rows(given, part.labels)))
+    return Scored(len(part.labels), tuple(found), difference, tuple(rows))
+
+
+def _rows(outputs: NDArray[Any], labels: NDArray[Any]) -> list[float]:
+    """Whether each answer is right, or by how much each amount is off."""
+    if labels.dtype.kind == "f":
+        off = np.abs(outputs.astype("float64").reshape(-1) - labels.astype("float64"))
+        return [float(each) for each in off]
+    return [float(each) for each in probabilities(outputs.astype("float64")).argmax(axis=1) == labels]
 
 
 def _answers_of(path: Path, parts: list[Part]) -> list[NDArray[Any]]:

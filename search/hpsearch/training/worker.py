@@ -13,11 +13,12 @@ import os
 import platform
 import signal
 import traceback
+from collections.abc import Callable
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any, NoReturn
 
-from hpsearch.errands import Inspect, Inspected, Refit, Refitted, Score, Scored
+from hpsearch.errands import Average, Averaged, Inspect, Inspected, Look, Looked, Refit, Refitted, Score, Scored
 from hpsearch.errors import HpsearchError, SpaceError, WeightsError
 from hpsearch.messages import Drop, Failed, Left, Measured, Ready, Refused, Resolved, Setup, Suggest, Train, Trained
 from hpsearch.printing import printing_to
@@ -83,8 +84,17 @@ def _serve(pipe: Pipe) -> None:
         pipe.done()
 
 
-def _answer(request: Inspect | Score) -> Inspected | Scored:
+def _answer(request: Inspect | Score | Look | Average) -> Inspected | Scored | Looked | Averaged:
     """Requests that need no space loaded for training."""
+    if isinstance(request, Average):
+        from hpsearch.training.averaging import average
+
+        return average(request)
+    if isinstance(request, Look):
+        from hpsearch.training.looking import look
+
+        trainer = _Trainer(request.setup)
+        return look(request, trainer.data, trainer.inputs, lambda: trainer.rebuilt(request))
     if isinstance(request, Inspect):
         from hpsearch.training.inspection import inspect_space
 
@@ -193,6 +203,10 @@ class _Trainer:
             epochs=task.epochs,
             metrics=self.space.metrics,
         )
+        if task.answers is not None:
+            from hpsearch.training.validation import keep_answers
+
+            keep_answers(built, self.data.validation, self.inputs, task.folder, task.answers, _watched(pipe))
         return Trained(outcome.score, outcome.best_epoch, outcome.train_score)
 
     def _refit(self, task: Refit, pipe: Pipe) -> Refitted:
@@ -202,6 +216,7 @@ class _Trainer:
         from hpsearch.resolve import from_answers
         from hpsearch.training.exporting import Source, save_export
         from hpsearch.training.fit import refit
+        from hpsearch.training.script.write import Replay, save_script
 
         keras.utils.clear_session()
         keras.utils.set_random_seed(task.seed)
@@ -219,9 +234,29 @@ class _Trainer:
             seed=task.seed,
             watch=RefitWatch(pipe),
         )
-        source = Source(self.space.declaration, self.inputs, self.data.encoding, self.data.class_names)
-        save_export(built, source, task.model, everything)
+        source = Source(
+            self.space.declaration,
+            self.inputs,
+            self.data.encoding,
+            self.data.class_names,
+            self.setup.data_dir,
+            self.setup.subset,
+            (self.space.objective.split()[-1], *self.space.metrics),
+        )
+        replay = Replay(task.learning_rates, task.phases, task.epochs)
+        save_script(built, source, replay, task.seed, task.model)
+        save_export(built, source, task.model, self.data.validation)
         return Refitted(len(everything.labels), built.parameters)
+
+    def rebuilt(self, request: Look) -> Any:
+        """The network of a trial that was trained before, with other weights."""
+        from hpsearch.resolve import from_answers
+        from hpsearch.spacefile import load_recipe
+
+        suggest = from_answers(request.answers)
+        if request.recipe is None:
+            return self._build(self._declared(request.baseline, suggest), suggest)
+        return self._build(load_recipe(request.recipe, self.setup.space_file, self.setup.imports), suggest)
 
     def _recipe(self, task: Train, suggest: Any) -> Any:
         """The recipe that somebody enqueued, that of a baseline, or one of the space."""
@@ -289,6 +324,16 @@ class _Trainer:
         hash_ = recipe_hash(recipe, self.inputs.features)
         pipe.confirm(Resolved(source(recipe), hash_, task.epochs or recipe.epochs, unique))
         return hash_
+
+
+def _watched(pipe: Pipe) -> Callable[[], None]:
+    """What is called between steps that belong to no epoch."""
+
+    def tick() -> None:
+        if pipe.step(1, 0, None):
+            raise LeaveAsked
+
+    return tick
 
 
 _ENDED = Failed("interrupted", "the worker process was asked to end (SIGTERM).")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 from functools import lru_cache
 
-from hpsearch.cli.output import one_line
+from hpsearch.wording import one_line
 
 __all__ = ["describe"]
 

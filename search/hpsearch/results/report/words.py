@@ -1,0 +1,171 @@
+"""What a report says in words: what was found, how sure that is, what ran, what to type next."""
+
+from __future__ import annotations
+
+import re
+
+from hpsearch.results.finals import Finalist
+from hpsearch.results.leaderboard import Row, summary
+from hpsearch.results.report.facts import Facts
+from hpsearch.wording import duration, one_line, score
+
+__all__ = ["called", "headline", "how_sure", "next_commands", "what_ran"]
+
+
+def called(row: Row) -> str:
+    """What a sentence calls a trial."""
+    return one_line(row.trial.baseline) if row.trial.baseline else f"trial {row.trial.number}"
+
+
+def headline(facts: Facts) -> str:
+    """What was found, in a sentence.
+
+    Args:
+        facts: The study.
+    """
+    if (said := _of_finals(facts)) is not None:
+        return said
+    found, made, gain = facts.found, facts.hand_made, facts.gain
+    if found is None and made is None:
+        return "No trial has a score yet."
+    if found is None:
+        assert made is not None  # one of them is there
+        return f"The best so far is the hand-made {called(made)}: {facts.metric} {score(made.validation)}."
+    best = f"{facts.metric} {score(found.validation)} ({called(found)})"
+    if made is None or gain is None:
+        return f"The search found a network with {best}."
+    hand = score(made.validation)
+    if gain > 0:
+        return (
+            f"The search found a network with {best}: {score(gain)} better than the best hand-made one, {called(made)}."
+        )
+    if gain < 0:
+        return f"The search has not beaten the hand-made {called(made)}, which has {hand}; the best found has {best}."
+    return f"The search found a network with {best}, as good as the best hand-made one, {called(made)}."
+
+
+def _of_finals(facts: Facts) -> str | None:
+    """What the finals found; None where they found nothing so far."""
+    finals = facts.finals
+    best = finals.finalist(finals.chosen) if finals is not None else None
+    if finals is None or best is None or best.mean is None:
+        return None
+    name = one_line(best.baseline) if best.baseline else f"trial {best.trial}"
+    kind = "the hand-made " if best.baseline else ""
+    said = f"Trained again with {_seeds(finals.compared)}, {kind}{name} is the best: {facts.metric} {_with_range(best)}"
+    found = next((each for each in finals.finalists if not each.baseline and each.mean is not None), None)
+    reference = finals.finalist(finals.reference)
+    if found is None or reference is None or found.difference is None:
+        return f"{said}."
+    if best.baseline:
+        return f"{said}. The best that was found, trial {found.trial}, {_verdict(found)}."
+    return f"{said}. Against the best hand-made one, {one_line(reference.name)}, that {_verdict(found)}."
+
+
+def _verdict(found: Finalist) -> str:
+    """What the difference to the best hand-made network says, as the end of a sentence."""
+    by = f"by {score(abs(found.difference or 0.0))}"
+    sentences = {"better": f"is better, {by}", "worse": f"is worse, {by}", "tie": "is a tie"}
+    return sentences.get(found.verdict or "", f"differs {by}; whether that is luck cannot be said")
+
+
+def _seeds(number: int) -> str:
+    return "one seed" if number == 1 else f"{number} seeds"
+
+
+def _with_range(finalist: Finalist) -> str:
+    bounds = f" ({score(finalist.low)} to {score(finalist.high)})" if finalist.low is not None else ""
+    return f"{score(finalist.mean)}{bounds}"
+
+
+def how_sure(facts: Facts) -> list[str]:
+    """How sure that is, in sentences.
+
+    Args:
+        facts: The study.
+    """
+    if _of_finals(facts) is not None:
+        return _sure_of_finals(facts)
+    said = []
+    images, gain, bounds = facts.info.validation_images, facts.gain, facts.gain_bounds
+    if gain is not None and bounds is not None:
+        low, high = bounds
+        range_ = f"On {images:,} validation images the true difference may lie anywhere from {low:+.4f} to {high:+.4f}"
+        said.append(f"{range_}{', so that it may be luck' if low <= 0 <= high else ''}.")
+    if facts.found is not None and len(facts.ranked) > 1:
+        said.append(
+            f"The best of {len(facts.ranked):,} trials is partly a lucky draw; how good it is shows only when it is "
+            "trained again with other seeds."
+        )
+    return said
+
+
+def _sure_of_finals(facts: Facts) -> list[str]:
+    finals = facts.finals
+    best = finals.finalist(finals.chosen) if finals is not None else None
+    assert finals is not None  # as the caller has made sure
+    assert best is not None
+    said = []
+    for each in finals.finalists:
+        if each.difference is None or each.difference_low is None or each.difference_high is None or each.baseline:
+            continue
+        low, high = f"{each.difference_low:+.4f}", f"{each.difference_high:+.4f}"
+        said.append(
+            f"The difference of trial {each.trial} is {each.difference:+.4f} ({low} to {high}), paired by seed and row."
+        )
+        break
+    if finals.without_interval:
+        said.append(f"There is no interval: {one_line(finals.without_interval)}.")
+    if best.chance == "tie":
+        said.append("It is a tie with chance: as far as these rows tell, the network has learned nothing.")
+    if not finals.complete:
+        said.append("The finals are not complete yet.")
+    if best.search is not None:
+        name = one_line(best.baseline) if best.baseline else f"trial {best.trial}"
+        said.append(f"In the search {name} had {score(best.search)}.")
+    return said
+
+
+def what_ran(facts: Facts) -> str:
+    """How many trials ended how, in which time.
+
+    Args:
+        facts: The study.
+    """
+    ended = ", ".join(words for _, words in summary(facts.counts)) or "none"
+    trials = f"{len(facts.rows):,} {'trial' if len(facts.rows) == 1 else 'trials'}"
+    rows = f"{facts.info.train_images:,} training and {facts.info.validation_images:,} validation rows"
+    on = f"{one_line(_data(facts.info.data_text))}, {rows}"
+    goes_on = " The run goes on; this page shows what has ended." if facts.running else ""
+    return f"{trials} ({ended}) in {duration(facts.seconds)} on {on}.{goes_on}"
+
+
+def _data(text: str) -> str:
+    """The declaration of data as a person says it: ``digits`` of ``Named("digits")``."""
+    named = re.fullmatch(r"Named\(['\"](.*)['\"]\)", text)
+    return named[1] if named else text
+
+
+def next_commands(facts: Facts) -> list[tuple[str, str]]:
+    """What to type next: what for, and the command.
+
+    Args:
+        facts: The study.
+    """
+    options, best = facts.options, facts.chosen
+    if facts.running:
+        return [
+            ("See what is trained at this moment", f"hpsearch status {options}"),
+            ("End the run in good order", f"hpsearch stop {options}"),
+        ]
+    said: list[tuple[str, str]] = []
+    if best is not None:
+        if facts.finals is None or not facts.finals.complete:
+            said.append(
+                ("Learn whether it is luck: train the best again with several seeds", f"hpsearch finals {options}")
+            )
+        ship = "Retrain the best, test it once on rows that no search has seen, and export it"
+        said.append((ship, f"hpsearch export-best {options}"))
+        said.append(("See the best network as Python", f"hpsearch show {best.trial.number} {options}"))
+    said.append(("Go on searching; budgets are totals, so give a higher one", facts.go_on))
+    return said

@@ -1,0 +1,300 @@
+"""``train()`` and ``evaluate()`` of a script: the recipe's training, as the validated run went."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import groupby
+from typing import Any
+
+from hpsearch.blocks.augment import Augment
+from hpsearch.declare import source
+from hpsearch.metrics import extra
+from hpsearch.phases import Phase, phases_of
+from hpsearch.recipe import Model
+from hpsearch.schedules import Cosine, OneCycle
+from hpsearch.training.amounts import unit_of
+from hpsearch.training.build import Built
+from hpsearch.training.inputs import Inputs
+from hpsearch.training.script.calls import Call, Raw, call_of
+from hpsearch.training.script.model import frozen_networks
+from hpsearch.training.script.network import statement
+
+__all__ = ["Replay", "augmented_lines", "evaluate_text", "train_text"]
+
+
+@dataclass(frozen=True)
+class Replay:
+    """What a retraining goes through again.
+
+    Args:
+        learning_rates: Of each epoch.
+        phases: Of each epoch, from 1; empty where there was but one.
+        epochs: How many epochs the validated run was given, where that was not left to the recipe.
+    """
+
+    learning_rates: tuple[float, ...]
+    phases: tuple[int, ...] = ()
+    epochs: int | None = None
+
+    def of(self, number: int) -> tuple[float, ...]:
+        """The learning rates of a phase.
+
+        Args:
+            number: Which, from 0.
+        """
+        numbers = self.phases or (1,) * len(self.learning_rates)
+        return tuple(rate for rate, phase in zip(self.learning_rates, numbers, strict=True) if phase == number + 1)
+
+
+def train_text(built: Built, inputs: Inputs, replay: Replay) -> str:
+    """The function that trains a declared network, and what it needs above it.
+
+    Args:
+        built: The trained network and its recipe.
+        inputs: What it was built for.
+        replay: What the retraining went through.
+    """
+    training, model = built.recipe.training, built.recipe.model
+    assert isinstance(model, Model)
+    phases = phases_of(training, model)
+    over = max((replay.epochs or 0) - sum(phase.epochs for phase in phases), 0)
+    above: list[str] = []
+    if isinstance(training.schedule, OneCycle):
+        above.append(_ONE_CYCLE)
+    if not inputs.classes:
+        above.append(_amount_loss(training.loss or "mean_squared_error", unit_of(built.network)[0]))
+    body = [*_labels(built, inputs), *augmented_lines(built, inputs)]
+    several = len(replay.of(1)) > 0
+    for number, phase in enumerate(phases):
+        rates = replay.of(number)
+        if not rates:
+            continue
+        budget = phase.epochs + (over if number == len(phases) - 1 else 0)
+        body += _phase(built, inputs, phase, rates, budget, several)
+    doc = f'    """Train for {len(replay.learning_rates)} epochs, after which the winner was best on validation."""'
+    function = "\n".join(["def train(model, x, y):", doc, *body])
+    return "\n\n\n".join([*above, function])
+
+
+def _phase(
+    built: Built, inputs: Inputs, phase: Phase, rates: Sequence[float], budget: int, several: bool
+) -> Iterator[str]:
+    training, model = built.recipe.training, built.recipe.model
+    assert isinstance(model, Model)
+    if several:
+        yield ""
+    if phase.tuning is not None:
+        yield from _unfrozen(model, phase.tuning.unfreeze_last)
+    elif several:
+        yield "    # First, what is frozen stays so"
+    constant = len(set(rates)) == 1 and not isinstance(training.schedule, Cosine | OneCycle)
+    rate: Any = phase.optimizer.learning_rate
+    callbacks: dict[str, Any] = {}
+    if isinstance(training.schedule, Cosine | OneCycle):
+        yield f"    steps = math.ceil(len(y) / {training.batch_size}) * {budget}  # the epochs that were allowed"
+        yield from _scheduled(training.schedule, rate)
+        rate = Raw("learning_rate")
+    elif not constant:
+        yield f"    learning_rates = {_runs(rates)}  # as the validation loss had it cut"
+        callbacks["callbacks"] = [Raw("keras.callbacks.LearningRateScheduler(lambda epoch: learning_rates[epoch])")]
+    optimizer = _optimizer(phase, training.clip_norm, rate)
+    trainer = "trainer" if _changes(training.augment, built) else "model"
+    options = {"optimizer": optimizer, "loss": _loss(built, inputs)}
+    measured = {"metrics": ["accuracy"]} if inputs.classes else {}
+    yield statement("", Call(f"{trainer}.compile", (), {**options, **measured}), "")
+    weighted = {"class_weight": Raw("class_weight")} if training.class_weight is not None else {}
+    fitted = {"batch_size": training.batch_size, "epochs": len(rates), **callbacks, **weighted}
+    yield statement("", Call(f"{trainer}.fit", (Raw("x"), Raw("y")), fitted), "")
+
+
+def _optimizer(phase: Phase, clip_norm: float | None, rate: Any) -> Call:
+    call = call_of(phase.optimizer.build(clip_norm=clip_norm), {}, without=("learning_rate", "loss_scale_factor"))
+    return Call(call.name, (), {"learning_rate": rate, **call.options})
+
+
+def _unfrozen(model: Model, last: int | None) -> Iterator[str]:
+    """The lines that let the last layers of what is frozen learn."""
+    names = frozen_networks(model)
+    every = "all layers" if last is None else f"the last {last} layers"
+    yield f"    # Then {every} of what was frozen learn, too, but no batch normalisation"
+    yield f"    for name in {source(names)}:"
+    yield "        backbone = model.get_layer(name)"
+    yield "        backbone.trainable = True"
+    if last is None:
+        yield "        for layer in leaves(backbone):"
+        yield "            layer.trainable = not isinstance(layer, layers.BatchNormalization)"
+        return
+    yield "        every = list(leaves(backbone))"
+    yield "        for number, layer in enumerate(every):"
+    yield f"            learns = number >= len(every) - {last}"
+    yield "            layer.trainable = learns and not isinstance(layer, layers.BatchNormalization)"
+
+
+def _scheduled(schedule: Cosine | OneCycle, peak: float) -> Iterator[str]:
+    warmup = f"round({schedule.warmup} * steps)"
+    if isinstance(schedule, OneCycle):
+        call = Call("OneCycle", (peak, Raw("steps"), Raw(warmup), schedule.start, schedule.final))
+        yield statement("learning_rate", call, "")
+        return
+    final = {"alpha": schedule.final} if schedule.final else {}
+    if not schedule.warmup:
+        call = Call("keras.optimizers.schedules.CosineDecay", (peak, Raw("steps")), final)
+    else:
+        yield f"    warmup = {warmup}"
+        options = {**final, "warmup_target": peak, "warmup_steps": Raw("warmup")}
+        call = Call("keras.optimizers.schedules.CosineDecay", (0.0, Raw("steps - warmup")), options)
+    yield statement("learning_rate", call, "")
+
+
+def _runs(values: Sequence[float]) -> str:
+    """A list with equal neighbours said once."""
+    runs = [(value, len(list(group))) for value, group in groupby(float(f"{value:.6g}") for value in values)]
+    return " + ".join(f"[{value}] * {count}" if count > 1 else f"[{value}]" for value, count in runs)
+
+
+def _labels(built: Built, inputs: Inputs) -> Iterator[str]:
+    """The lines that make of the labels what the loss takes."""
+    training = built.recipe.training
+    weights = training.class_weight
+    if weights == "balanced":
+        yield "    counts = np.bincount(y)  # every class counts the same in all"
+        yield "    class_weight = {label: len(y) / (len(counts) * n) for label, n in enumerate(counts.tolist())}"
+    elif weights is not None:
+        yield f"    class_weight = {source(dict(enumerate(map(float, weights))), 4)}"
+    if _vectors(built):
+        yield f"    y = keras.utils.to_categorical(y, {inputs.classes})"
+
+
+def _vectors(built: Built) -> bool:
+    """Whether labels are given as vectors, which is what Keras smooths."""
+    return bool(built.recipe.training.label_smoothing) and built.network.output_shape[-1] > 1
+
+
+def _loss(built: Built, inputs: Inputs) -> Any:
+    if not inputs.classes:
+        return Raw("loss")
+    one = built.network.output_shape[-1] == 1
+    smoothing = built.recipe.training.label_smoothing
+    if smoothing:
+        kind = "BinaryCrossentropy" if one else "CategoricalCrossentropy"
+        return Call(f"keras.losses.{kind}", (), {"label_smoothing": smoothing})
+    return "binary_crossentropy" if one else "sparse_categorical_crossentropy"
+
+
+def _amount_loss(kind: str, scale: float) -> str:
+    lines = [
+        "def loss(y, told):",
+        '    """The error in standard deviations, so that amounts of any unit train alike."""',
+        "    y = ops.reshape(ops.cast(y, told.dtype), (-1, 1))",
+        f"    return keras.losses.{kind}(y / {scale!r}, told / {scale!r})",
+    ]
+    return "\n".join(lines)
+
+
+def _images(built: Built) -> list[str]:
+    return [entry.name for entry in built.network.inputs if len(entry.shape) == 4]
+
+
+def _changes(augment: Augment | None, built: Built) -> bool:
+    """Whether images are changed while the network is trained."""
+    return augment is not None and augment.each_time and bool(_images(built))
+
+
+def augmented_lines(built: Built, inputs: Inputs) -> list[str]:
+    """The lines that put random changes before the network, as ``trainer``, or make changed copies of the images.
+
+    Args:
+        built: The network and its recipe.
+        inputs: What it was built for.
+    """
+    return list(_augmented(built.recipe.training.augment, built, inputs))
+
+
+def _augmented(augment: Augment | None, built: Built, inputs: Inputs) -> Iterator[str]:
+    images = _images(built)
+    if augment is None or not augment.active or not images:
+        return
+    made = [call_of(layer, {}) for layer in augment.build(inputs.white, 0)]
+    yield "    # Images that are changed at random; the network itself never sees these layers"
+    yield statement("augment", Call("keras.Sequential", (made,)), "")
+    alone = len(built.network.inputs) == 1
+    if augment.copies:
+        yield f"    # {augment.copies} changed copies of each image, drawn once"
+        if alone:
+            yield f"    x = np.concatenate([changed(augment, x) for _ in range({augment.copies})])"
+        else:
+            yield "    x = {"
+            for entry in built.network.inputs:
+                each = f'x["{entry.name}"]'
+                made_of = f"changed(augment, {each})" if entry.name in images else each
+                yield f'        "{entry.name}": np.concatenate([{made_of} for _ in range({augment.copies})]),'
+            yield "    }"
+        yield f"    y = np.concatenate([y] * {augment.copies})"
+        return
+    if alone:
+        yield "    inputs = keras.Input(model.input_shape[1:])"
+        yield "    trainer = keras.Model(inputs, model(augment(inputs)))"
+        return
+    yield "    inputs = {given.name: keras.Input(given.shape[1:], name=given.name) for given in model.inputs}"
+    yield f"    seen = {{name: augment(given) for name, given in inputs.items() if name in {source(tuple(images))}}}"
+    yield "    trainer = keras.Model(inputs, model({**inputs, **seen}))"
+
+
+def evaluate_text(inputs: Inputs, one: bool, metrics: Sequence[str]) -> str:
+    """The function that scores a network on the test part.
+
+    Args:
+        inputs: What the network was built for.
+        one: Whether it answers with a single number.
+        metrics: What is told besides accuracy.
+    """
+    begin = ["def evaluate(model, x, y):", '    """Print and return the score on the test part."""']
+    if not inputs.classes:
+        lines = [
+            "    told = model.predict(x, batch_size=256, verbose=0)[:, 0]",
+            "    mae = float(np.abs(told - y).mean())",
+            '    print(f"Mean absolute error on {len(y):,} test rows: {mae:,.6g}")',
+            "    return mae",
+        ]
+        return "\n".join([*begin, *lines])
+    answer = "(shares[:, 0] > 0.5).astype(int)" if one else "shares.argmax(axis=1)"
+    lines = [
+        "    shares = model.predict(x, batch_size=256, verbose=0)",
+        f"    told = {answer}",
+        "    accuracy = float((told == y).mean())",
+        '    print(f"Accuracy on {len(y):,} test images: {accuracy:.4f}")',
+    ]
+    wanted = [name for name in extra(tuple(metrics)) if name != "auc"]
+    if wanted:
+        lines += _confusion(inputs.classes, wanted)
+    return "\n".join([*begin, *lines, "    return accuracy"])
+
+
+def _confusion(classes: int, wanted: Sequence[str]) -> Iterator[str]:
+    yield f"    counts = np.zeros(({classes}, {classes}))  # of each class, how often it was taken for each"
+    yield "    np.add.at(counts, (y, told), 1)"
+    yield "    right, there, named = counts.diagonal(), counts.sum(axis=1), counts.sum(axis=0)"
+    parts = {
+        "precision": "right / np.maximum(named, 1)",
+        "recall": "right / np.maximum(there, 1)",
+        "f1": "2 * right / np.maximum(there + named, 1)",
+    }
+    of = "[1]" if classes == 2 else ".mean()"
+    for name in wanted:
+        yield f'    print(f"{name.capitalize()}: {{({parts[name]}){of}:.4f}}")'
+
+
+_ONE_CYCLE = '''class OneCycle(keras.optimizers.schedules.LearningRateSchedule):
+    """Rises along half a cosine from a share of the peak to the peak, and falls along another."""
+
+    def __init__(self, peak, steps, warmup, start, final):
+        self.peak, self.steps, self.warmup, self.start, self.final = peak, steps, warmup, start, final
+
+    def __call__(self, step):
+        step = ops.cast(step, "float32")
+        up = ops.clip(step / max(self.warmup, 1), 0.0, 1.0)
+        down = ops.clip((step - self.warmup) / max(self.steps - self.warmup, 1), 0.0, 1.0)
+        rising = self.start + (1 - self.start) * (1 - ops.cos(math.pi * up)) / 2
+        falling = self.final + (1 - self.final) * (1 + ops.cos(math.pi * down)) / 2
+        return self.peak * ops.where(step < self.warmup, rising, falling)'''

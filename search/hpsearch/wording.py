@@ -1,0 +1,74 @@
+"""How values look wherever a person reads them: scores, counts, sizes, times, and texts from outside."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Sequence
+
+__all__ = ["NOTHING", "amount", "count", "duration", "one_line", "score", "signed", "size"]
+
+NOTHING = "-"
+"""Stands where a value is not known."""
+
+
+def one_line(text: str) -> str:
+    """A text from outside (an exception, a name) as one line, without control characters that move the cursor."""
+    without_codes = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", text)
+    return " ".join("".join(c if c.isprintable() else " " for c in without_codes).split())
+
+
+def duration(seconds: float) -> str:
+    """``0.4s``, ``42s``, ``3m 05s``, ``1h 05m``, ``2d 03h``."""
+    if seconds < 0.95:
+        return f"{max(seconds, 0.0):.1f}s"
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole}s"
+    if whole < 3600:
+        return f"{whole // 60}m {whole % 60:02d}s"
+    minutes = whole // 60
+    if minutes < 24 * 60:
+        return f"{minutes // 60}h {minutes % 60:02d}m"
+    hours = minutes // 60
+    return f"{hours // 24}d {hours % 24:02d}h"
+
+
+def score(value: float | None) -> str:
+    """Four decimals, four digits where the number is large or tiny, a dash where there is none."""
+    if value is None or not math.isfinite(value):
+        return NOTHING
+    if value == 0 or 0.001 <= abs(value) < 100:
+        return f"{value:.4f}"
+    return f"{value:.4g}" if abs(value) >= 100 else f"{value:.1e}"
+
+
+def signed(value: float | None) -> str:
+    """A difference with its sign, as exact as the scores beside it."""
+    return NOTHING if value is None or not math.isfinite(value) else f"{value:+.4f}"
+
+
+def count(value: int | None) -> str:
+    """``3,253,068``, or a dash where it is not known."""
+    return NOTHING if value is None else f"{value:,}"
+
+
+def amount(value: int | None) -> str:
+    """``12.3 million``, three digits of a large number; a dash where it is not known."""
+    return NOTHING if value is None else _scaled(value, ("", " thousand", " million", " billion", " trillion"))
+
+
+def size(value: int | None) -> str:
+    """``1.24 GB``, three digits of a number of bytes; GB are 10^9, as ``memory="12GB"`` in a space means them."""
+    return NOTHING if value is None else _scaled(value, (" bytes", " kB", " MB", " GB", " TB"))
+
+
+def _scaled(value: int, units: Sequence[str]) -> str:
+    """Three digits and the unit of the thousand that they stand in."""
+    if abs(value) < 1000:
+        return f"{value}{units[0]}"
+    # Rounded first, so that 999,999 is 1.00 million and not 1000 thousand.
+    digits, _, exponent = f"{value:.2e}".partition("e")
+    thousands = min(int(exponent) // 3, len(units) - 1)
+    beyond = int(exponent) - 3 * thousands
+    return f"{float(digits) * 10**beyond:.{max(2 - beyond, 0)}f}{units[thousands]}"
