@@ -35,18 +35,19 @@ PARTS = {
     # The vocabulary of a space file
     "domains": Part("domains", "declare errors"),
     "addresses": Part("addresses", "domains declare errors"),
-    "metrics": Part("metrics", "errors"),
+    "metrics": Part("metrics noise", "errors"),
     "optimizers": Part("optimizers schedules phases", "domains declare errors"),
     "blocks": Part("blocks", "domains declare errors"),
-    "recipe": Part("recipe regime", "blocks optimizers domains declare errors"),
+    "recipe": Part("recipe regime reads trained", "blocks optimizers domains declare errors"),
     # Data: declared and found, apart from loaded
     "data": Part(
-        "data data.declarations data.facts data.folders data.locate data.tables data.csvs data.classes",
+        "data data.declarations data.facts data.folders data.locate data.tables data.csvs data.classes data.cache "
+        "data.sizes",
         "declare errors",
     ),
     "loading": Part(
         "data.loading data.parts data.batches data.pools data.table_pool data.arrays data.archives data.photos "
-        "data.split data.encoding data.stored data.cache data.sizes data.download",
+        "data.split data.encoding data.stored data.download",
         "data errors",
     ),
     # Spaces
@@ -83,13 +84,15 @@ PARTS = {
         later="training",
     ),
     # The loop, and starting it
-    "coordinator": Part("coordinator", "executors strategies study trial messages events limits describe space errors"),
+    "coordinator": Part(
+        "coordinator", "executors strategies study trial messages events limits describe space metrics errors"
+    ),
     "launch": Part(
         "launch",
         "hpsearch coordinator executors strategies study trial messages events limits space spacefile errors",
     ),
     # What comes of it
-    "leaderboard": Part("results.leaderboard results.intervals results.tested", "trial"),
+    "leaderboard": Part("results.leaderboard results.intervals results.tested", "metrics trial"),
     "results": Part("results", "leaderboard launch coordinator executors study trial messages errors"),
     "cli": Part(
         "cli",

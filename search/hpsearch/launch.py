@@ -6,7 +6,7 @@ import os
 import platform
 import signal
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -144,6 +144,8 @@ def run_search(request: Request, show: Show, starting: Callable[[], None] = lamb
                 with _signals(coordinator, watcher):
                     for path in ready.skipped:
                         watcher.note(f"Left out, cannot be read: {path}")
+                    for sentence in _left_out(request, ready, folder):
+                        watcher.note(sentence)
                     coordinator.run(watcher)
     except BrokenPipeError:
         raise  # nobody reads what the command prints any more
@@ -189,6 +191,15 @@ def _first_ready(executor: LocalExecutor) -> Ready:
                 raise WorkerDied(heard.message.sentence)
 
 
+def _left_out(request: Request, ready: Ready, folder: StudyFolder) -> Iterator[str]:
+    """What is to be said of hand-made networks that wait for a trained file."""
+    trained = {trial.baseline for trial in folder.trials() if trial.state == "COMPLETE"}
+    where = "" if str(request.results) == "results" else f" --results {request.results}"
+    for one in ready.summary.left_out if request.limits.baselines else ():
+        if one.name not in trained:
+            yield one.sentence(request.data_dir, f" --study {folder.name}{where}")
+
+
 @contextmanager
 def _signals(coordinator: Coordinator, watcher: Patient) -> Iterator[None]:
     """The first Ctrl-C, SIGTERM or SIGHUP stops after the step, the second at once."""
@@ -209,16 +220,17 @@ def _signals(coordinator: Coordinator, watcher: Patient) -> Iterator[None]:
             signal.signal(kind, handler)
 
 
-def prepared_worker(setup: Setup) -> tuple[LocalWorker, Ready]:
+def prepared_worker(setup: Setup, environment: Iterable[tuple[str, str]] = ()) -> tuple[LocalWorker, Ready]:
     """A worker that has loaded a space and its data.
 
     Args:
         setup: What to load.
+        environment: Variables that the worker sets before it looks for devices.
 
     Raises:
         HpsearchError: It could not, for the reason said.
     """
-    worker = LocalWorker()
+    worker = LocalWorker(environment)
     try:
         worker.send(setup)
         answer = worker.receive()

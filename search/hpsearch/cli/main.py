@@ -20,6 +20,7 @@ _COMMANDS = {
     "leaderboard": ("hpsearch.cli.reading", "leaderboard", "Rank the trials of a study."),
     "show": ("hpsearch.cli.reading", "show", "Show one trial: its recipe as Python, its scores, its curve."),
     "studies": ("hpsearch.cli.reading", "studies", "List the studies."),
+    "save": ("hpsearch.cli.save", "save", "Save the network of one trial as it was trained in the search."),
     "export-best": ("hpsearch.cli.export", "export_best", "Retrain the best recipe, test it once, and export it."),
     "clean": ("hpsearch.cli.clean", "clean", "Delete what a study no longer needs on the disk."),
 }

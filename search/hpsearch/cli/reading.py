@@ -247,6 +247,7 @@ def _summary(row: Row, folder: StudyFolder, info: StudyInfo, results: Path) -> l
     budget = f" of {trial.epochs_budget}" if trial.epochs_budget else ""
     log = _log(trial, folder)
     facts = {
+        "objective": info.objective,
         metric: f"{score(row.validation)}{at}" if row.validation is not None else "",
         "on training": f"{score(row.train)}, gap {signed(row.gap)}" if row.train is not None else "",
         "parameters": count(trial.parameters) if trial.parameters is not None else "",

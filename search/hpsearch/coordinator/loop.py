@@ -65,7 +65,7 @@ class Coordinator:
         self.executor = executor
         self.limits = limits
         self.options = options
-        self.ledger = Ledger(folder.trials(), Objective.parse(ready.summary.objective), ready.validation_images)
+        self.ledger = Ledger(folder.trials(), Objective.parse(ready.summary.objective), ready.validation_classes)
         self.clock = Clock(folder, list(self.ledger.trials.values()))
         costs = ready.baseline_costs
         self.agenda = Agenda(folder, ready.summary, costs, strategy, self.ledger, limits, self._seconds_left)

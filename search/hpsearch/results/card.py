@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from hpsearch.results.tested import said
 from hpsearch.study.folder import StudyInfo
 from hpsearch.study.trial import Trial
 
@@ -42,8 +43,7 @@ def card(info: StudyInfo, trials: Sequence[Trial], chosen: Trial, export: Export
         "",
         *_use(amounts=not info.class_names),
         "",
-        f"| network | trial | parameters | validation | test {export.chosen.metric} (95 % interval) | test loss |",
-        "| --- | --- | --- | --- | --- | --- |",
+        *_heading(export.chosen),
         _row("exported", export.chosen),
         *([_row("best by hand", export.baseline)] if export.baseline else []),
         "",
@@ -51,7 +51,7 @@ def card(info: StudyInfo, trials: Sequence[Trial], chosen: Trial, export: Export
         f"- Chosen by {chosen_by}: the validation score of a winner is optimistic.",
         f"- Retrained on train + validation ({retrained}",
         f"- Tested on {export.test_images:,} images that no search saw, opened {honesty}",
-        "- The interval is the sampling error of the test images; another seed would give another network.",
+        "- An interval is the sampling error of the test part; another seed would give another network.",
         f"- Versions: {', '.join(f'{name} {version}' for name, version in info.versions.items())}.",
         "",
         "## Recipe",
@@ -74,7 +74,17 @@ def _use(*, amounts: bool) -> list[str]:
     ]
 
 
+def _heading(tested: Tested) -> list[str]:
+    """What the table tells; an interval only where one is known."""
+    found = [f"test {each.metric}{' (95 % interval)' if each.bounds else ''}" for each in tested.told]
+    columns = ["network", "trial", "parameters", f"validation {tested.metric}".rstrip(), *found]
+    if tested.loss_apart:
+        columns.append("test loss")
+    return [f"| {' | '.join(columns)} |", f"| {' | '.join(['---'] * len(columns))} |"]
+
+
 def _row(what: str, tested: Tested) -> str:
-    validation = f"{tested.validation:.4f}" if tested.accuracy is not None else f"{tested.validation:,.6g}"
-    loss = f"{tested.loss:.4f}" if tested.accuracy is not None else f"{tested.loss:,.6g}"
-    return f"| {what} | {tested.name} | {tested.parameters:,} | {validation} | {tested.interval} | {loss} |"
+    cells = [what, tested.name, f"{tested.parameters:,}", said(tested.validation), *map(str, tested.told)]
+    if tested.loss_apart:
+        cells.append(said(tested.loss))
+    return f"| {' | '.join(cells)} |"

@@ -23,6 +23,7 @@ from hpsearch.messages import EpochDone, Failed, Go, Setup
 from hpsearch.results.card import card
 from hpsearch.results.leaderboard import rank
 from hpsearch.results.replay import replayed
+from hpsearch.results.setup import setup_of
 from hpsearch.results.tested import Tested, tested
 from hpsearch.study.atomic import read_json, write_json, write_text
 from hpsearch.study.folder import StudyFolder, StudyInfo
@@ -91,12 +92,12 @@ def export_best(
         if info.test_openings and not reopen_test:
             return _earlier(study, info, chosen, folder)
         _record_choice(study, chosen, baseline)
-        setup = _setup(study, info, data_dir)
+        setup = setup_of(study, info, data_dir)
         with _assembled(folder) as building:
             found = _retrained(study, setup, info, [chosen, *([baseline] if baseline else [])], building, on_epoch)
             scored = _tested(study, setup, info, found, folder, command)
             tested = [
-                _as_tested(trial, refitted, epochs, s, scored.images)
+                _as_tested(trial, refitted, epochs, s, scored.images, info.objective)
                 for (trial, refitted, epochs, _), s in zip(found, scored.scores, strict=True)
             ]
             export = Export(
@@ -180,18 +181,6 @@ def _record_choice(study: StudyFolder, chosen: Trial, baseline: Trial | None) ->
     )
 
 
-def _setup(study: StudyFolder, info: StudyInfo, data_dir: Path | None) -> Setup:
-    imports = Path(info.space_file).parent
-    known = Path(info.data_dir) if info.data_dir else None
-    return Setup(
-        study.space_file,
-        imports if imports.is_dir() else study.path,
-        data_dir or known,
-        info.subset,
-        info.skip_bad_images,
-    )
-
-
 @contextmanager
 def _assembled(folder: Path) -> Iterator[Path]:
     """A folder beside the final one that takes its place when everything is in it."""
@@ -261,7 +250,7 @@ def _refitted(
     rates = tuple(epoch.metrics["learning_rate"] for epoch in trace)
     phases = tuple(int(epoch.metrics.get("phase", 1)) for epoch in trace)
     again = Refit(trial.seed, log, dict(trial.answers), trial.baseline, rates, path.resolve())
-    worker.send(replace(again, phases=phases, epochs=trial.epochs_budget or None))
+    worker.send(replace(again, phases=phases, epochs=trial.epochs_budget or None, of=(study.name, trial.name)))
     while not isinstance(message := worker.receive(), Refitted):
         if isinstance(message, Failed):
             raise RunError(f"Retraining trial {trial.name} failed ({message.kind}): {message.message}")
@@ -301,9 +290,12 @@ def _tested(study: StudyFolder, setup: Setup, info: StudyInfo, found: _Found, fo
     return scored
 
 
-def _as_tested(trial: Trial, refitted: Refitted, epochs: int, scores: dict[str, float], images: int) -> Tested:
+def _as_tested(
+    trial: Trial, refitted: Refitted, epochs: int, scores: dict[str, float], images: int, objective: str
+) -> Tested:
     assert trial.score is not None  # only trials with a score are ranked
-    return tested(trial.number, trial.name, trial.score, refitted.parameters, epochs, scores, images)
+    metric = objective.partition(" ")[2]
+    return tested(trial.number, trial.name, trial.score, refitted.parameters, epochs, scores, images, metric)
 
 
 def _write(folder: Path, study: StudyFolder, info: StudyInfo, chosen: Trial, export: Export) -> None:

@@ -5,7 +5,9 @@
 
 What is printed is a CSV again: the line of the row or the photo, the answer, and for classes the probability of each.
 `predict(rows, folder)` and `predict_photos(paths)` do the same from Python. The model, ``model.keras``, and its
-description, ``inputs.json``, lie beside this file.
+description, ``inputs.json``, lie beside this file. Who calls the model without them gives each input by its name there,
+a row an example: numbers as float32 (n, 1), NaN where one is missing; texts as ``tf.constant([["one"], [""]])``, since
+Keras takes no texts of NumPy, empty where one is missing; photos as float32 (n, height, width, channels), raw pixels.
 """
 
 from __future__ import annotations
@@ -18,9 +20,6 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-
-import keras
 import numpy as np
 
 __all__ = ["main", "predict", "predict_photos"]
@@ -63,7 +62,7 @@ def predict_photos(paths: Sequence[str | Path]) -> np.ndarray:
 
 
 def _answers(count: int, given: Callable[[slice], dict[str, np.ndarray]]) -> np.ndarray:
-    model = keras.saving.load_model(HERE / "model.keras", compile=False)
+    model = _model()
     found = []
     for start in range(0, count, AT_ONCE):
         inputs = {name: _as_tensor(values) for name, values in given(slice(start, start + AT_ONCE)).items()}
@@ -72,6 +71,18 @@ def _answers(count: int, given: Callable[[slice], dict[str, np.ndarray]]) -> np.
     if _said()["answer"]["kind"] == "amount":
         return answers[:, 0]
     return np.concatenate([1 - answers, answers], axis=1) if answers.shape[1] == 1 else answers
+
+
+def _model() -> Any:
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    texts = any(x["kind"] == "category" for x in _said()["inputs"])
+    if texts:
+        os.environ["KERAS_BACKEND"] = "tensorflow"  # which alone looks up texts, whatever else Keras can run on
+    import keras
+
+    if texts and keras.config.backend() != "tensorflow":
+        raise RuntimeError("Texts are looked up by TensorFlow; set KERAS_BACKEND=tensorflow before Keras is imported.")
+    return keras.saving.load_model(HERE / "model.keras", compile=False)
 
 
 def _said() -> Any:
