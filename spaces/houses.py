@@ -20,12 +20,12 @@ it, calling ``houses.csv`` by the first house that has the same photo:
         out.writeheader()
         out.writerows(rows)
 
-Run it, save the two networks that were trained alone, and run it again:
+Run it, save the two networks that were trained alone, and go on for longer:
 
     hpsearch run spaces/houses.py --for 4h --data-dir DATA
     hpsearch save table_alone DATA/table_alone.keras --study houses
     hpsearch save photo_alone DATA/photo_alone.keras --study houses
-    hpsearch run spaces/houses.py --for 4h --data-dir DATA
+    hpsearch run spaces/houses.py --for 5h --data-dir DATA
 
 The second run trains ``joined_trained`` from these files; the first leaves it out. What ``export-best`` writes would
 not do: it was trained on the validation part, too.
