@@ -1,9 +1,9 @@
 """What a search finds against the best hand-made network of the same space, both trained anew with several seeds.
 
 Claims nothing beforehand: the table says what was found in the time that was given, and whether the difference is more
-than luck. The search chose its recipe by one score on the validation part; so that this does not flatter it, both recipes
-are trained again from scratch, with seeds of their own, on the same split. The validation part is still the one that
-was searched on: a winner of many can keep a little of its luck. The test part stays sealed.
+than luck. The search chose its recipe by one score on the validation part; so that this does not flatter it, both
+recipes are trained again from scratch, with seeds of their own, on the same split. The validation part is still the
+one that was searched on: a winner of many can keep a little of its luck. The test part stays sealed.
 
 Everything is done by the commands a user types: one `hpsearch run` for the search, one for each seed, of a copy of the
 space file whose only recipes are the two.
@@ -147,7 +147,7 @@ def _shown(arguments: list[str]) -> list[str]:
 
 
 def _objective(options: argparse.Namespace, name: str) -> str:
-    told = json.loads(_hpsearch(options, "status", "--study", name, "--json", read=True))
+    told = json.loads((options.results / name / "study.json").read_text(encoding="utf-8"))
     return str(told["objective"])
 
 

@@ -36,18 +36,19 @@ PARTS = {
     # The vocabulary of a space file
     "domains": Part("domains", "declare errors"),
     "addresses": Part("addresses", "domains declare errors"),
-    "metrics": Part("metrics", "errors"),
+    "metrics": Part("metrics noise", "errors"),
     "optimizers": Part("optimizers schedules phases", "domains declare errors"),
     "blocks": Part("blocks", "domains declare errors"),
-    "recipe": Part("recipe regime", "blocks optimizers domains declare errors"),
+    "recipe": Part("recipe regime reads trained", "blocks optimizers domains declare errors"),
     # Data: declared and found, apart from loaded
     "data": Part(
-        "data data.declarations data.facts data.folders data.locate data.tables data.csvs data.classes",
+        "data data.declarations data.facts data.folders data.locate data.tables data.csvs data.classes data.cache "
+        "data.sizes",
         "declare errors",
     ),
     "loading": Part(
         "data.loading data.parts data.batches data.pools data.table_pool data.arrays data.archives data.photos "
-        "data.split data.encoding data.listing data.stored data.cache data.sizes data.download",
+        "data.split data.encoding data.listing data.stored data.download",
         "data errors",
     ),
     # Spaces
@@ -84,7 +85,9 @@ PARTS = {
         later="training",
     ),
     # The loop, and starting it
-    "coordinator": Part("coordinator", "executors strategies study trial messages events limits describe space errors"),
+    "coordinator": Part(
+        "coordinator", "executors strategies study trial messages events limits describe space metrics errors"
+    ),
     "launch": Part(
         "launch running repeats",
         "hpsearch coordinator executors strategies study trial messages events limits space spacefile errors",
@@ -93,9 +96,11 @@ PARTS = {
     "leaderboard": Part(
         "results.leaderboard results.intervals results.tested results.finals results.board results.fields "
         "results.where results.pareto results.selection results.comparison",
-        "study trial errors",
+        "metrics study trial errors",
     ),
-    "results": Part("results", "leaderboard launch coordinator executors strategies study trial messages events errors"),
+    "results": Part(
+        "results", "leaderboard launch coordinator executors strategies study trial messages events errors"
+    ),
     "report": Part("results.report", "leaderboard study trial wording errors", later="launch messages"),
     "cli": Part(
         "cli",

@@ -139,6 +139,68 @@ def test_steps_are_timed(cli, tmp_path, write_space, four_recipes):
     assert list(tmp_path.iterdir()) == [space], "nothing is written"
 
 
+FROZEN = """
+from hpsearch import FineTune, Pretrained
+
+space = Space(
+    data="digits",
+    search=Recipe(
+        model=Model(
+            body=Pretrained("FOLDER/tiny.keras", frozen=one_of(True, False)),
+            dense=[Dense(units=one_of(4, 8))],
+        ),
+        training=Training(epochs=3, batch_size=64, fine_tune=FineTune(epochs=2)),
+    ),
+)
+"""
+
+
+class TestTimeOnFeatures:
+    @pytest.fixture
+    def space(self, tmp_path, write_space, monkeypatch):
+        """A space whose body is frozen or not."""
+        import keras
+
+        image = keras.Input((8, 8, 1))
+        keras.Model(image, keras.layers.Flatten()(keras.layers.Conv2D(2, 3)(image))).save(tmp_path / "tiny.keras")
+        monkeypatch.setenv("HPSEARCH_CACHE", str(tmp_path / "cache"))
+        return write_space(tmp_path / "mine.py", FROZEN)
+
+    def test_an_epoch_and_what_comes_once_are_told_where_features_would_be_kept(self, cli, space):
+        said = cli("check", space, "--time", "--samples", 5, "--json")
+        assert said.code == 0, said
+        found = json.loads(said.out)
+        frozen = [sample for sample in found["samples"] if "frozen=False" not in sample["recipe"]]
+        assert 0 < len(frozen) < 5
+        for sample in found["samples"]:
+            assert sample["error"] is None
+            assert (sample["features"] is not None) == (sample in frozen)
+        for sample in frozen:
+            assert 0 < sample["features"]["epoch_seconds"] < sample["seconds"]
+            assert sample["features"]["once_seconds"] > 0
+        assert len({sample["features"]["of"] for sample in frozen}) == 1
+        seconds = sum(sample["seconds"] for sample in found["samples"]) / 5
+        once = frozen[-1]["features"]["once_seconds"]
+        assert found["fits"] == int((8 * 3600 - once) / seconds)
+        assert {path.name for path in space.parent.iterdir()} == {"mine.py", "tiny.keras"}, "nothing is kept"
+
+    def test_the_table_says_it(self, cli, space):
+        words = " ".join(cli("check", space, "--time", "--samples", 2).out.split())
+        assert "on features of the frozen body, which are computed once, in " in words
+
+    @pytest.mark.parametrize(
+        ("name", "value"), [("HPSEARCH_FEATURES", "off"), ("HPSEARCH_CACHE_LIMIT", "1kB")], ids=["off", "no room"]
+    )
+    def test_where_none_would_be_kept_nothing_is_said_of_them(self, command, space, monkeypatch, name, value):
+        monkeypatch.setenv(name, value)
+        said = command("check", space, "--time", "--samples", 2, "--json").end()
+        assert said.code == 0, said
+        samples = json.loads(said.out)["samples"]
+        assert not all("frozen=False" in sample["recipe"] for sample in samples)
+        assert [sample["features"] for sample in samples] == [None] * 2
+        assert all(sample["seconds"] > 0 for sample in samples)
+
+
 def test_a_build_function_is_looked_into(cli, tmp_path, write_space, gated_space):
     space = write_space(tmp_path / "mine.py", gated_space)
     said = cli("check", space, "--samples", 3, "--json")

@@ -1,7 +1,13 @@
 """``hpsearch clean``: shows first, deletes only what cannot matter, and nothing while a run holds the study."""
 
+import os
+import subprocess
+import sys
+from pathlib import Path
+
 import pytest
 
+from hpsearch.data.cache import cached, discard
 from hpsearch.study.checkpoints import CHECKPOINT, PREVIOUS
 from hpsearch.study.folder import StudyFolder, StudyInfo
 from hpsearch.study.trial import Trial
@@ -108,3 +114,92 @@ def test_cleaning_does_not_make_a_study_the_latest(study, clean):
     before = (study.path / "lock").stat().st_mtime_ns
     assert clean("--yes").code == 0
     assert (study.path / "lock").stat().st_mtime_ns == before
+
+
+class TestCache:
+    """``hpsearch clean --cache``: what all studies share; processes of their own use it, as those of runs do."""
+
+    @pytest.fixture(autouse=True)
+    def elsewhere(self, tmp_path, monkeypatch):
+        monkeypatch.setenv("HPSEARCH_CACHE", str(tmp_path / "cache"))
+
+    @pytest.fixture
+    def filled(self, tmp_path):
+        """Photos and features, made by processes that have ended, and what one left that was killed."""
+        for kind, key, count in (("photos", "a", 1500), ("photos", "b", 500), ("features", "c", 3_000_000)):
+            using(kind, key, count, "").communicate(timeout=60)
+        (tmp_path / "cache" / ".features-d.x.new").mkdir()
+        (tmp_path / "cache" / ".features-d.x.new" / "rows.bin").write_bytes(b"x" * 1000)
+        return tmp_path / "cache"
+
+    def test_it_shows_sizes_and_asks_for_a_yes_where_nobody_can_be_asked(self, filled, cli):
+        said = cli("clean", "--cache")
+        assert said.sentence == "Nothing was deleted; say the same with --yes to delete what is shown."
+        lines = [line.split() for line in said.out.splitlines()]
+        assert lines[0] == ["What", "Number", "Size", "Last", "used"]
+        assert lines[1][:4] == ["features", "1", "3.00", "MB"]
+        assert lines[2][:4] == ["photos", "2", "2.00", "kB"]
+        assert said.out.splitlines()[-1] == f"Together 3.00 MB in {filled}."
+        assert len(list(filled.glob("*/done"))) == 3
+
+    def test_it_empties_it_and_what_is_needed_again_is_made_again(self, filled, cli):
+        said = cli("clean", "--cache", "--yes")
+        assert said.code == 0, said
+        assert said.out.splitlines()[-1] == "Freed 3.00 MB."
+        assert [path.name for path in filled.iterdir()] == [".users.lock"]
+        assert cli("clean", "--cache", "--yes").out == f"The cache in {filled} is empty.\n"
+        using("photos", "a", 1500, "").communicate(timeout=60)
+        assert len(list(filled.glob("*/done"))) == 1
+
+    def test_where_there_is_none_it_says_so(self, tmp_path, cli):
+        assert cli("clean", "--cache").out == f"The cache in {tmp_path / 'cache'} is empty.\n"
+        assert not (tmp_path / "cache").exists()
+
+    def test_it_is_left_alone_while_a_process_uses_it_and_not_when_that_was_killed(self, filled, cli):
+        run = using("photos", "a", 1500, "print('ready', flush=True); input()")
+        try:
+            assert run.stdout.readline() == "ready\n"
+            sentence = cli("clean", "--cache", "--yes").sentence
+            assert sentence == f"The cache in {filled} is used by a run; empty it when that has ended."
+            assert len(list(filled.glob("*/done"))) == 3
+        finally:
+            run.kill()
+            run.communicate(timeout=60)
+        assert cli("clean", "--cache", "--yes").code == 0
+        assert not list(filled.glob("*/done"))
+
+    def test_a_process_goes_on_where_somebody_deleted_the_whole_cache_by_hand(self, tmp_path):
+        def make(folder):
+            (folder / "content").write_bytes(b"x")
+
+        for _ in range(2):
+            entry = cached("photos", "a", 1, make)
+            assert (entry / "content").exists()
+            discard(tmp_path / "cache")
+
+    def test_a_study_is_not_asked_for_beside_it(self, cli):
+        assert "so say one of them" in cli("clean", "--cache", "--study", "digits").sentence
+
+    def test_cleaning_a_study_says_how_much_it_holds(self, filled, study, clean):
+        said = clean("--keep", 100, "--yes")
+        assert said.out.splitlines() == [
+            "Study digits holds nothing that it does not need.",
+            f"The cache of photos and features in {filled} takes 3.00 MB; see: hpsearch clean --cache",
+        ]
+        assert list(filled.glob("*/done"))
+
+
+def using(kind, key, count, then):
+    """A process that takes something from the cache, makes it if need be, and then does something else."""
+    code = (
+        "import sys\nfrom hpsearch.data.cache import cached\n"
+        f"cached({kind!r}, {key!r}, {count}, lambda folder: (folder / 'content').write_bytes(b'x' * {count}))\n{then}"
+    )
+    source = str(Path(__file__).resolve().parents[1] / "search")
+    return subprocess.Popen(
+        [sys.executable, "-c", code],
+        env={**os.environ, "PYTHONPATH": source},
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )

@@ -138,7 +138,7 @@ class TestStatus:
         )
         assert said[2] == "Queued: mine."
         assert said[3] == "Time: 2h 00m of 8h 00m over all runs."
-        assert said[4] == "Best so far: trial 0, val_accuracy 0.9731."
+        assert said[4] == "Best so far (max val_accuracy): trial 0, 0.9731."
         assert said[6].split() == ["Device", "Trial", "Epoch", "Step", "Score", "Time", "Process", "Recipe"]
         slots = [line.split() for line in said[7:]]
         assert slots[0][:6] == ["gpu", "0", "by_hand", "3/20", "12/45", "0.9312"]

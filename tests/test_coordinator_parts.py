@@ -57,12 +57,12 @@ class TestLedger:
     )
     def test_an_improvement_counts_when_it_is_larger_than_noise(self, scores, in_a_row):
         trials = [scored(number, score) for number, score in enumerate(scores)]
-        ledger = Ledger(trials, Objective.parse("max val_accuracy"), validation_images=1000)
+        ledger = Ledger(trials, Objective.parse("max val_accuracy"), validation_classes=[500, 500])
         assert ledger.without_improvement() == in_a_row
 
     def test_a_smaller_loss_is_an_improvement(self):
         trials = [scored(number, score) for number, score in enumerate([1.0, 0.9, 0.95, 0.89, 0.9])]
-        assert Ledger(trials, Objective.parse("min val_loss"), 100).without_improvement() == 1
+        assert Ledger(trials, Objective.parse("min val_loss"), [50, 50]).without_improvement() == 1
 
     def test_baselines_doubles_and_open_trials_say_nothing_about_the_search(self):
         trials = [
@@ -71,15 +71,15 @@ class TestLedger:
             Trial(2, "FAIL", failure="invalid_model", finished=2.0),
             Trial(3, "RUNNING"),
         ]
-        assert Ledger(trials, Objective.parse("max val_accuracy"), 100).without_improvement() == 0
+        assert Ledger(trials, Objective.parse("max val_accuracy"), [50, 50]).without_improvement() == 0
 
     def test_open_trials_are_claimed_but_do_not_count_yet(self):
         trials = [scored(0, 0.9, baseline="by_hand"), scored(1, 0.5), Trial(2), Trial(3, baseline="other")]
-        ledger = Ledger(trials, Objective.parse("max val_accuracy"), 100)
+        ledger = Ledger(trials, Objective.parse("max val_accuracy"), [50, 50])
         assert (ledger.counted(), ledger.claimed()) == (1, 2)
 
     def test_the_double_of_a_trial_that_is_still_open_is_known(self):
-        ledger = Ledger([Trial(0, hash="a")], Objective.parse("max val_accuracy"), 100)
+        ledger = Ledger([Trial(0, hash="a")], Objective.parse("max val_accuracy"), [50, 50])
         assert ledger.trained_before(Trial(1, hash="a"))
         assert not ledger.trained_before(Trial(1, hash="b"))
         assert not ledger.trained_before(ledger.trials[0])

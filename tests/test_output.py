@@ -19,6 +19,7 @@ from hpsearch.cli.output import (
     duration,
     one_line,
     score,
+    signed,
     size,
     sparkline,
     table,
@@ -84,6 +85,14 @@ def test_numbers_are_shown_readably() -> None:
         "-",
         "-",
     ]
+    assert [score(value) for value in (999.96, 1234.6, 431_254.3, -5e7, 1e15)] == [
+        "1,000.0",
+        "1,235",
+        "431,254",
+        "-50,000,000",
+        "1e+15",
+    ]
+    assert [signed(value) for value in (0.01, -0.5, 1234.6, -12_345.6)] == ["+0.0100", "-0.5000", "+1,235", "-12,346"]
     assert (count(3_253_068), count(None)) == ("3,253,068", "-")
     assert one_line("a\x1b[31m red\n\tline\x07") == "a red line"
 
@@ -154,7 +163,7 @@ def test_a_target_is_read_by_the_limits(text: str) -> None:
     assert Until().convert(Target.parse(text), None, None) == Target.parse(text)
 
 
-@pytest.mark.parametrize("text", ["", "0.95", "val_accuracy=0.95", "val_auc>0.5", "val_accuracy>=much"])
+@pytest.mark.parametrize("text", ["", "0.95", "val_accuracy=0.95", "val_speed>0.5", "val_accuracy>=much"])
 def test_a_nonsense_target_is_one_sentence(text: str) -> None:
     @click.command()
     @click.option("--until", type=Until())

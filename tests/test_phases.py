@@ -10,12 +10,15 @@ from hpsearch import (
     SGD,
     Adam,
     Augment,
+    Branch,
+    Concat,
     ConvNet,
     Cosine,
     FineTune,
     MobileNetV2,
     Model,
     Plateau,
+    Pretrained,
     Recipe,
     Space,
     Stage,
@@ -190,12 +193,26 @@ def test_what_was_unfrozen_can_be_frozen_again():
 
 
 def test_a_phase_begins_from_the_best_weights_of_the_one_before():
-    # A rate so high that the first epoch is never beaten, and in the second phase one so low that nothing changes.
-    options = {"epochs": 4, "optimizer": SGD(learning_rate=30.0), "fine_tune": FineTune(epochs=1, learning_rate=1e-30)}
-    outcome, epochs = trained(built(recipe(**options)), metric="val_loss")
+    options = {"epochs": 3, "optimizer": SGD(learning_rate=1e-30), "fine_tune": FineTune(epochs=1, learning_rate=1e-30)}
+    network, weights = built(recipe(**options)), []
+    for weight in network.network.trainable_weights:
+        weight.assign(weight / 1000)  # so that it is sure of nothing
+
+    class Spoiling(Noting):
+        """Spoils the network after its first epoch, which is never beaten then."""
+
+        def epoch(self, epoch, checkpoint):
+            weights.append(network.network.get_weights())
+            for weight in network.network.trainable_weights if epoch.epoch == 1 else ():
+                weight.assign(weight * -1000)
+            return super().epoch(epoch, checkpoint)
+
+    outcome, epochs = trained(network, Spoiling(), metric="val_loss")
     losses = column(epochs, "val_loss")
-    assert losses[4] == pytest.approx(min(losses[:4]))
-    assert losses[4] != pytest.approx(losses[3])
+    assert losses[0] < losses[1] == pytest.approx(losses[2])
+    assert losses[3] == pytest.approx(losses[0])
+    assert not all(map(np.allclose, weights[0], weights[2]))
+    assert all(map(np.allclose, weights[0], weights[3]))
     assert outcome.score == min(losses)
 
 
@@ -226,33 +243,33 @@ RESUMED = {
     "smooth": {"label_smoothing": 0.2, "class_weight": "balanced"},
 }
 PLACES = {
-    "within phase 1": Noting(at=(2, 1)),
-    "between the phases": Noting(after=2),
-    "at the first step of phase 2": Noting(at=(3, 0)),
-    "within phase 2": Noting(at=(4, 2)),
-    "at the validation of phase 2": Noting(at=(4, 3)),
-    "after an epoch of phase 2": Noting(after=4),
+    "within phase 1": {"at": (2, 1)},
+    "between the phases": {"after": 2},
+    "at the first step of phase 2": {"at": (3, 0)},
+    "within phase 2": {"at": (4, 2)},
+    "at the validation of phase 2": {"at": (4, 3)},
+    "after an epoch of phase 2": {"after": 4},
 }
+"""Where a training is left, in the order in which it comes to them."""
 
 
 @pytest.mark.parametrize("kind", RESUMED)
 def test_a_training_that_is_left_anywhere_ends_with_the_same_bits(kind, tmp_path):
     options, whole = RESUMED[kind], built(recipe(**RESUMED[kind]))
-    expected, epochs = trained(whole, folder=tmp_path)
-    places = PLACES if kind == "plain" else {name: PLACES[name] for name in ("between the phases", "within phase 2")}
-    for number, (place, leaving) in enumerate(places.items()):
-        folder = tmp_path / str(number)
-        folder.mkdir()
-        leaving.epochs = []
+    expected, epochs = trained(whole)
+    curve = []
+    for place in PLACES if kind == "plain" else ("between the phases", "within phase 2"):
+        leaving = Noting(**PLACES[place])
         with pytest.raises(Leaving):
-            trained(built(recipe(**options)), leaving, folder)
-        network, rest = built(recipe(**options)), Noting()
-        outcome, _ = trained(network, rest, folder)
-        assert outcome == expected, place
-        curve = [*leaving.epochs, *rest.epochs]
-        assert [e.metrics for e in curve] == [e.metrics for e in epochs], place
-        same = zip(network.network.get_weights(), whole.network.get_weights(), strict=True)
-        assert all((one == other).all() for one, other in same), place
+            trained(built(recipe(**options)), leaving, tmp_path)
+        curve += leaving.epochs
+        assert [e.metrics for e in curve] == [e.metrics for e in epochs[: len(curve)]], place
+    network, rest = built(recipe(**options)), Noting()
+    outcome, _ = trained(network, rest, tmp_path)
+    assert outcome == expected
+    assert [e.metrics for e in [*curve, *rest.epochs]] == [e.metrics for e in epochs]
+    same = zip(network.network.get_weights(), whole.network.get_weights(), strict=True)
+    assert all((one == other).all() for one, other in same)
 
 
 def test_it_goes_on_from_an_older_checkpoint_where_the_newest_is_of_another_network(tmp_path):
@@ -264,6 +281,73 @@ def test_it_goes_on_from_an_older_checkpoint_where_the_newest_is_of_another_netw
     assert column(epochs, "phase") == [1, 1, 2, 2, 2][-len(epochs) :]
     assert len(epochs) in (3, 5)
     assert (outcome == alone) is (len(epochs) == 5 and epochs[0].metrics == expected[0].metrics)
+
+
+class TestOnATrainedBody:
+    """A model that was trained before as the body: its last layers learn in the second phase, and no others."""
+
+    NET = ConvNet(stages=[Stage(filters=4), Stage(filters=6)], batchnorm="after_activation")
+    WEIGHTS = ("stage1_conv1", "stage2_conv1", "head")
+
+    @pytest.fixture(autouse=True)
+    def _trained(self, tmp_path, monkeypatch):
+        monkeypatch.chdir(tmp_path)
+        monkeypatch.setenv("HPSEARCH_CACHE", str(tmp_path / "cache"))
+        first = Recipe(model=Model(body=self.NET), training=Training(epochs=1, batch_size=16))
+        network = built(first)
+        trained(network)
+        network.network.save("trained.keras")
+
+    def recipe(self, body, last=5):
+        tuning = FineTune(epochs=2, unfreeze_last=last, learning_rate=0.1)
+        return replace(recipe(epochs=1, fine_tune=tuning), model=Model(body=body))
+
+    def kernels(self, network):
+        """The kernels and statistics of a network by the name of their layer."""
+        return {
+            path.split("/")[-2]: value
+            for path, value in weights(network).items()
+            if path.endswith(("kernel", "moving_mean"))
+        }
+
+    @pytest.mark.parametrize("joined", [False, True])
+    @pytest.mark.parametrize(
+        ("last", "learned"), [(4, {"stage2_conv1"}), (None, {"stage1_conv1", "stage2_conv1"}), (1, set())]
+    )
+    def test_the_head_learns_first_and_then_its_last_layers_too(self, joined, last, learned, monkeypatch):
+        # every epoch of the second phase counts as better, so that what it learned stays
+        body = Pretrained("trained.keras", until="stage2_pool")
+        network = built(self.recipe(Concat(image=Branch(body=body)) if joined else body, last))
+        before, seen = self.kernels(network.network), []
+
+        class Looking(Noting):
+            def epoch(looking, epoch, checkpoint):  # noqa: N805  # beside the self of the test
+                seen.append(self.kernels(network.network))
+                return super().epoch(epoch, checkpoint)
+
+        _, epochs = trained(network, Looking())
+        assert column(epochs, "phase") == [1, 2, 2]
+        assert column(epochs, "learning_rate") == pytest.approx([0.01, 0.1, 0.1])
+
+        def changed(earlier, later):
+            return {name for name in earlier if (earlier[name] != later[name]).any()}
+
+        assert changed(before, seen[0]) == {"head"}
+        assert changed(seen[0], seen[2]) == {"head", *learned}
+
+    @pytest.mark.parametrize("at", [(2, 0), (2, 2), (3, 1)])
+    def test_one_that_is_left_ends_with_the_same_bits(self, at, tmp_path):
+        said = self.recipe(Pretrained("trained.keras"), None)
+        whole = built(said)
+        expected, epochs = trained(whole)
+        with pytest.raises(Leaving):
+            trained(built(said), Noting(at=at), tmp_path)
+        network, rest = built(said), Noting()
+        outcome, _ = trained(network, rest, tmp_path)
+        assert outcome == expected
+        assert [e.metrics for e in rest.epochs] == [e.metrics for e in epochs[-len(rest.epochs) :]]
+        same = zip(network.network.get_weights(), whole.network.get_weights(), strict=True)
+        assert all((one == other).all() for one, other in same)
 
 
 class TestRetraining:

@@ -1,14 +1,21 @@
 """Pretrained weights: taken from this machine where they are, never random in silence where they are not."""
 
+import json
 import subprocess
 import sys
+from dataclasses import replace
+from pathlib import Path
 
+import optuna
 import pytest
 
-from hpsearch import ConvNet, MobileNetV2, Model, Recipe, Stage, Training
+from hpsearch import Branch, Concat, ConvNet, MobileNetV2, Model, Recipe, Stage, Tiled, Training
 from hpsearch.errors import WeightsError
 from hpsearch.study import StudyFolder
-from hpsearch.training.pretrained import with_local_weights
+from hpsearch.training.inputs import Inputs, image_inputs
+from hpsearch.training.pretrained import local_files, to_download, with_local_weights
+
+IMAGES = image_inputs((32, 32, 3), 10, 255.0)
 
 NAME = "mobilenet_v2_weights_tf_dim_ordering_tf_kernels_0.35_224_no_top.h5"
 """What Keras calls the file, for sizes it has none of their own for."""
@@ -19,7 +26,7 @@ def recipe(**options):
 
 
 def found(value, folders, side=32):
-    return with_local_weights(value, side, folders).model.body.weights
+    return with_local_weights(value, image_inputs((side, side, 3), 10, 255.0), folders).model.body.weights
 
 
 @pytest.fixture(autouse=True)
@@ -56,13 +63,38 @@ class TestWhereWeightsAreFound:
 
     def test_by_path_and_missing(self, tmp_path):
         with pytest.raises(WeightsError, match=r"the weights mine\.h5 are in none of .*; give the path"):
-            with_local_weights(recipe(weights="mine.h5"), 32, [tmp_path])
+            with_local_weights(recipe(weights="mine.h5"), IMAGES, [tmp_path])
 
     def test_where_none_are_wanted(self, tmp_path):
         (tmp_path / NAME).touch()
         assert found(recipe(weights=None, frozen=False), [tmp_path]) is None
         plain = Recipe(model=Model(body=ConvNet(stages=[Stage(filters=2)])), training=Training(epochs=1))
-        assert with_local_weights(plain, 32, [tmp_path]) == plain
+        assert with_local_weights(plain, IMAGES, [tmp_path]) == plain
+
+    def test_for_the_size_of_what_each_branch_reads(self, tmp_path):
+        """Of two photos of two sizes each backbone has weights of its own; a branch that is left out has none."""
+        inputs = Inputs({"table": (5,), "small": (96, 96, 3), "front": (160, 160, 3), "back": (160, 160, 3)}, 2, 255.0)
+        for size in (96, 160, 192):
+            (tmp_path / NAME.replace("224", str(size))).touch()
+        backbone = MobileNetV2(alpha=0.35)
+        body = Concat(
+            photo=Branch(input="front", body=backbone),
+            small=Branch(body=backbone),
+            said=Branch(input="small", body=replace(backbone, input_size=192)),
+            both=Branch(input=Tiled("front", "back"), body=backbone),
+            table=Branch(),
+            back=None,
+        )
+        said = Recipe(model=Model(body=body), training=Training(epochs=1))
+        local = with_local_weights(said, inputs, [tmp_path])
+        wanted = {"photo": 160, "small": 96, "said": 192, "both": 160}
+        for name, size in wanted.items():
+            weights = getattr(local.model.body, name).body.weights
+            assert weights == str(tmp_path / NAME.replace("224", str(size)))
+        assert local.model.body.back is None
+        assert to_download(local, inputs) == []
+        assert to_download(said, inputs) == [NAME.replace("224", str(wanted[n])) for n in sorted(wanted)]
+        assert sorted({Path(file).name for file in local_files(local)}) == sorted(set(to_download(said, inputs)))
 
 
 SPACE = """
@@ -147,3 +179,130 @@ def test_a_baseline_without_its_weights_is_skipped_once_a_run(cli, tmp_path, mon
         assert said.out.count("Skipped again, baseline") == 1 + run
     trials = StudyFolder(tmp_path / "results" / "both").trials()
     assert [trial.failure for trial in trials] == ["bad_data"]
+
+
+JOINED = """
+from hpsearch import Pretrained
+
+def recipe(body, units):
+    return Recipe(
+        model=Model(body=body, dense=[Dense(units=units)]),
+        training=Training(epochs=1, batch_size=32, optimizer=Adam(learning_rate=0.01)),
+    )
+
+space = Space(
+    data="digits",
+    search=recipe(ConvNet(stages=[Stage(filters=one_of(2, 3, 4))]), one_of(2, 4)),
+    baselines={
+        "alone": recipe(ConvNet(stages=[Stage(filters=4)]), 4),
+        "on_alone": recipe(Pretrained("alone.keras", until="flatten"), 64),
+    },
+)
+"""
+
+
+class TestABaselineThatTakesATrainedModel:
+    """It may lie beside the space, and waits until the model is there."""
+
+    @pytest.fixture
+    def space(self, tmp_path, write_space):
+        return write_space(tmp_path / "mine.py", JOINED)
+
+    @pytest.mark.parametrize("strategy", ["tpe", "grid"])
+    def test_is_left_out_until_the_file_is_there_and_then_trained(self, strategy, space, cli, tmp_path, trials_of):
+        (tmp_path / "data").mkdir()
+        shared = ("--results", tmp_path / "results")
+        budget = ("--subset", 80, "--trials", 1, "--keep", 0, "--strategy", strategy)
+        arguments = ("run", space, *budget, "--data-dir", tmp_path / "data", *shared)
+        file = tmp_path / "data" / "alone.keras"
+        sentence = (
+            "Baseline on_alone is left out: alone.keras is not there. Make it with: "
+            f"hpsearch save alone {file} --study mine {shared[0]} {shared[1]}"
+        )
+        said = cli(*arguments)
+        assert said.code == 0, said
+        assert [line for line in said.out.splitlines() if "left out" in line] == [f"mine: {sentence}"]
+        assert [trial["baseline"] for trial in trials_of(tmp_path / "results" / "mine")] == ["alone", None]
+
+        # the sentence is the command; that trial has kept its checkpoint for it, although --keep is 0
+        saved = cli(*sentence.partition("with: hpsearch ")[2].split())
+        assert saved.code == 0, saved
+        again = cli(*arguments)
+        assert again.code == 0, again
+        assert "left out" not in again.out
+        trials = trials_of(tmp_path / "results" / "mine")
+        assert [trial["baseline"] for trial in trials] == ["alone", None, "on_alone"]
+        assert (trials[2]["state"], trials[2]["answers"]) == ("COMPLETE", {})
+        assert trials[2]["score"] is not None
+
+        # the search learns nothing from it, and the study goes on
+        known = optuna.load_study(study_name="mine", storage=f"sqlite:///{tmp_path / 'results' / 'mine' / 'study.db'}")
+        told = known.trials[trials[2]["number"]]
+        assert (told.state.name, told.params, told.value) == ("FAIL", {}, None)
+        more = [2 if each == 1 else each for each in arguments]
+        third = cli(*more)
+        assert third.code == 0, third
+        trials = trials_of(tmp_path / "results" / "mine")
+        assert [trial["state"] for trial in trials if trial["baseline"] is None] == ["COMPLETE"] * 2
+
+    def test_can_be_exported_where_it_is_the_best(self, space, cli, tmp_path):
+        results = ("--results", tmp_path / "results")
+        arguments = ("run", space, "--subset", 80, "--trials", 0, *results)
+        assert cli(*arguments).code == 0
+        assert cli("save", "alone", space.parent / "alone.keras", *results).code == 0
+        assert cli(*arguments).code == 0
+        folder = StudyFolder(tmp_path / "results" / "mine")
+        trial = folder.find("on_alone")
+        folder.trial(trial.number).write(replace(trial, score=1.0))
+        said = cli("export-best", *results, "--json")
+        assert said.code == 0, said
+        assert json.loads(said.out)["chosen"]["name"] == "on_alone"
+
+    def test_check_says_the_same(self, space, cli):
+        said = cli("check", space, "--samples", 1)
+        assert said.code == 0, said
+        sentence = "Baseline on_alone is left out: alone.keras is not there. "
+        assert f"{sentence}Make it with: hpsearch save alone alone.keras" in said.out.splitlines()
+        baselines = json.loads(cli("check", space, "--samples", 1, "--json").out)["baselines"]
+        assert [(b["name"], b["left_out"], b["weights"], b["error"]) for b in baselines] == [
+            ("alone", False, "random", None),
+            ("on_alone", True, "missing: alone.keras", None),
+        ]
+
+    def test_a_file_that_is_no_model_is_an_error(self, space, cli, tmp_path):
+        (tmp_path / "alone.keras").write_text("no model")
+        for command in (("check", space), ("run", space, "--results", tmp_path / "results")):
+            sentence = cli(*command).sentence
+            assert sentence.startswith(f"{space}: baselines['on_alone'].")
+            assert sentence.endswith("it is no .keras file")
+
+    def test_a_recipe_that_is_enqueued_is_a_point_of_the_space(self, space, cli, tmp_path):
+        (tmp_path / "added.py").write_text(
+            'Recipe(model=Model(body=Pretrained("alone.keras"), dense=[Dense(units=2)]), training=Training(epochs=1))'
+        )
+        arguments = ("enqueue", space, "--recipe", tmp_path / "added.py", "--results", tmp_path / "results")
+        assert cli(*arguments).sentence.endswith("alone.keras, which it takes, cannot be found.")
+        (tmp_path / "alone.keras").write_text("anything")
+        assert "It must be a point of the space" in cli(*arguments).sentence
+
+
+def test_where_the_weights_of_a_branch_would_come_from(cli, tmp_path, write_space):
+    space = write_space(
+        tmp_path / "mine.py",
+        """
+def recipe(weights):
+    body = Concat(image=Branch(body=MobileNetV2(alpha=0.35, input_size=32, weights=weights), pooling="average"))
+    return Recipe(model=Model(body=body), training=Training(epochs=1))
+
+paths = ("imagenet", "mine.h5", "missing.h5")
+space = Space(data="digits", search=recipe(one_of(*paths)), baselines={path: recipe(path) for path in paths})
+""",
+    )
+    (tmp_path / "mine.h5").write_bytes(b"weights")
+    said = cli("check", space, "--samples", 1, "--json")
+    assert said.code == 0, said
+    found = {each["name"]: each["weights"] for each in json.loads(said.out)["baselines"]}
+    assert found["imagenet"] == "to be downloaded"
+    assert found["mine.h5"].startswith("found: ")
+    assert found["mine.h5"].endswith("mine.h5")
+    assert found["missing.h5"].startswith("missing: the weights missing.h5 are in none of")

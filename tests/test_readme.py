@@ -13,7 +13,7 @@ README = (ROOT / "README.md").read_text(encoding="utf-8")
 
 
 def test_the_space_file_it_shows_loads(tmp_path):
-    (code,) = re.findall(r"```python\n(.*?)```", README, flags=re.DOTALL)
+    code, *_ = re.findall(r"```python\n(.*?)```", README, flags=re.DOTALL)
     path = tmp_path / "shown.py"
     path.write_text(code)
     assert set(load_space(path).baselines) == {"by_hand"}

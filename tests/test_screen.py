@@ -162,7 +162,7 @@ def test_plain_lines_say_start_end_and_epochs_now_and_then(capsys: pytest.Captur
             "about 2m 00s left"
         ),
         f"trial 2 started: {ABOUT}",
-        "digits: 1 complete; 1 failed: 1 out_of_memory; 1m 20s of 1h 00m used",
+        "digits: 1 complete; 1 failed: 1 out_of_memory; max val_accuracy 0.9000 by by_hand; 1m 20s of 1h 00m used",
     ]
 
 

@@ -11,6 +11,7 @@ import pytest
 import hpsearch
 from hpsearch.check import check
 from hpsearch.declare import Anything, source
+from hpsearch.describe import describe
 from hpsearch.domains import Between
 from hpsearch.errors import HpsearchError, ModelError, SpaceError
 from hpsearch.recipe import HyperModel, Recipe, canonical, recipe_hash
@@ -47,6 +48,10 @@ def loaded(file):
 
 
 BASELINES = [(file, name) for file in FILES for name in loaded(file).baselines or {}]
+
+
+BESIDE = [("houses.py", "joined_trained")]
+"""Those that take trained models, and are no points of their spaces."""
 
 
 def inputs_of(space):
@@ -100,7 +105,7 @@ def test_only_build_hp_needs_keras_to_be_read(file):
     assert is_declarative(FOLDER / file) == (file != "build_hp.py")
 
 
-@pytest.mark.parametrize(("file", "name"), BASELINES)
+@pytest.mark.parametrize(("file", "name"), [each for each in BASELINES if each not in BESIDE])
 def test_a_baseline_is_a_point_of_its_space(file, name):
     space = loaded(file)
     recipe = space.baselines[name]
@@ -117,13 +122,30 @@ def test_a_printed_baseline_is_its_source(file, name):
     assert pasted(canonical(recipe)) == canonical(recipe)
 
 
-@pytest.mark.parametrize(("file", "name"), BASELINES)
+@pytest.mark.parametrize(("file", "name"), [each for each in BASELINES if each not in BESIDE])
 def test_a_baseline_builds_within_the_limit_of_its_space(file, name):
     space = loaded(file)
     parameters = built(space, space.baselines[name]).parameters
     expected = PARAMETERS.get(file, {}).get(name)
     assert expected is None or parameters == expected
     assert space.constraints is None or parameters <= space.constraints.parameters
+
+
+def test_the_trained_branches_of_houses_are_cut_from_its_networks_of_one_branch(tmp_path, monkeypatch):
+    """Joined as the untrained ones are, so that the two differ in what the branches have learned alone."""
+    monkeypatch.chdir(tmp_path)
+    space = loaded("houses.py")
+    assert space.lies_beside("joined_trained")
+    (left_out,) = describe(space).left_out
+    assert sorted(left_out.files) == ["photo_alone.keras", "table_alone.keras"]
+    assert [Path(file).stem for file in left_out.files] == list(left_out.trials)
+    for name in left_out.trials:
+        built(space, space.baselines[name]).network.save(f"{name}.keras")
+    assert not describe(space).left_out
+    joined, trained = (built(space, space.baselines[name]).network for name in ("joined", "joined_trained"))
+    assert trained.count_params() == joined.count_params()
+    assert trained.get_layer("join").output.shape == joined.get_layer("join").output.shape
+    assert {w.path.split("/")[0] for w in trained.trainable_weights} == {"dense1", "head"}
 
 
 def test_every_parameter_total_was_compared():

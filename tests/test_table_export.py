@@ -175,9 +175,11 @@ def test_keras_alone_loads_it_and_takes_columns_by_name(amounts, tmp_path):
     folder, _ = amounts
     script = tmp_path / "mine.py"
     script.write_text(
-        "import sys, keras, numpy as np, tensorflow as tf\n"
+        "import os, sys\n"
+        "os.environ['KERAS_BACKEND'] = 'tensorflow'\n"
+        "import keras, numpy as np, tensorflow as tf\n"
         "model = keras.saving.load_model(sys.argv[1])\n"
-        "rows = {'living area': np.array([[30.0], [70.0]]), 'rooms': np.array([[2.0], [np.nan]]),\n"
+        "rows = {'living_area': np.array([[30.0], [70.0]]), 'rooms': np.array([[2.0], [np.nan]]),\n"
         "        'zipcode': tf.constant([['01'], ['somewhere']])}\n"
         "print('price')\n"
         "for price in model.predict(rows, verbose=0)[:, 0]: print(price)\n"
@@ -233,8 +235,9 @@ def test_the_layers_of_an_export_do_what_was_done_before_training(tmp_path):
 
     from hpsearch.data.encoding import fit_encoding
     from hpsearch.data.parts import Part
-    from hpsearch.training.preprocessing import save_joined
-    from hpsearch.training.scoring import answers
+    from hpsearch.training.apart import on_tensorflow
+    from hpsearch.training.preprocessing import exported_names, save_joined
+    from hpsearch.training.scoring import _answers_of
 
     random = np.random.default_rng(0)
     columns = {
@@ -255,9 +258,13 @@ def test_the_layers_of_an_export_do_what_was_done_before_training(tmp_path):
     network = keras.Model(entry, keras.layers.Dense(3)(entry), name="network")
     for apart in (False, True):
         save_joined(network, encoding, tmp_path / "joined.keras", apart=apart)
-        model = keras.saving.load_model(tmp_path / "joined.keras")
         for rows in (columns, new):
             wanted = network.predict(encoding.encoded(rows), verbose=0)
-            part = Part({}, np.zeros(len(wanted)), rows)
-            assert answers(model, part) == pytest.approx(wanted, rel=1e-4, abs=1e-4)
+            called = exported_names(network, encoding)
+            part = Part({called[name]: values for name, values in rows.items()}, np.zeros(len(wanted)))
+            given = tmp_path / "joined.keras", [part]
+            found = (
+                _answers_of(*given) if keras.config.backend() == "tensorflow" else on_tensorflow(_answers_of, *given)
+            )
+            assert found[0] == pytest.approx(wanted, rel=1e-4, abs=1e-4)
     assert [path.name for path in tmp_path.iterdir()] == ["joined.keras"]

@@ -70,7 +70,6 @@ class TestDeclaration:
             ({"numeric": (), "categorical": ()}, "data.numeric", "no column to tell the label from"),
             ({"numeric": ("rent",)}, "data.label", "the column 'rent' twice"),
             ({"categorical": ("rooms",)}, "data.numeric", "the column 'rooms' twice"),
-            ({"numeric": ("area/m2",)}, "data.numeric", "Keras allows no / in the name"),
             ({"images": ("photo",)}, "data.size", "write size=64"),
             ({"size": 32}, "data.size", "name their columns with images="),
             ({"folder": "photos"}, "data.folder", "name their columns with images="),

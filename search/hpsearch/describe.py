@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from pathlib import Path, PurePath
 from typing import Any
 
 from hpsearch.addresses import Parameter, dimensions, inside, size
@@ -14,8 +15,9 @@ from hpsearch.phases import FineTune
 from hpsearch.recipe import HyperModel, Training, recipe_hash
 from hpsearch.resolve import from_answers, resolve
 from hpsearch.space import Space
+from hpsearch.trained import missing_files
 
-__all__ = ["BaselineSummary", "SpaceSummary", "describe"]
+__all__ = ["BaselineSummary", "LeftOut", "SpaceSummary", "describe"]
 
 
 @dataclass(frozen=True)
@@ -28,6 +30,7 @@ class BaselineSummary:
         hash: The hash of its canonical form.
         choices: The parameters of the space with the answers that give it.
         epochs: The most epochs it is trained.
+        beside: Whether it is no point of the space, so that the search learns nothing from it.
     """
 
     name: str
@@ -35,6 +38,40 @@ class BaselineSummary:
     hash: str
     choices: tuple[tuple[Parameter, Scalar], ...]
     epochs: int
+    beside: bool = False
+
+
+@dataclass(frozen=True)
+class LeftOut:
+    """A hand-made network that cannot be trained yet.
+
+    Args:
+        name: Its name.
+        files: The trained models and weights that it takes and that are not there.
+        trials: Which trial each of them is, as far as its name says so: that of a hand-made network; else empty.
+    """
+
+    name: str
+    files: tuple[str, ...]
+    trials: tuple[str, ...]
+
+    def sentence(self, folder: Path | None = None, options: str = "") -> str:
+        """Which files are missing, and what to do.
+
+        Args:
+            folder: Where data and trained models are looked for first.
+            options: What is added to the command that makes one, such as `` --study houses``.
+        """
+        one = len(self.files) == 1
+        said = f"Baseline {self.name} is left out: {' and '.join(self.files)} {'is' if one else 'are'} not there."
+        commands = [
+            f"hpsearch save {trial or 'TRIAL'} {file if folder is None else folder / file}{options}"
+            for file, trial in zip(self.files, self.trials, strict=True)
+            if file.endswith(".keras")
+        ]
+        if not commands:
+            return f"{said} Put {'it' if one else 'them'} into the data directory or beside the space file."
+        return f"{said} Make {'it' if one else 'them'} with: {'; '.join(commands)}"
 
 
 @dataclass(frozen=True)
@@ -57,7 +94,8 @@ class SpaceSummary:
         most_parameters: The limit on parameters, or None.
         most_flops: The limit on floating-point operations for one image, or None.
         most_memory: The limit on memory while training, in bytes, or None.
-        baselines: The hand-made networks.
+        baselines: The hand-made networks; without those that are left out.
+        left_out: Those that take a trained file which is not there.
     """
 
     text: str
@@ -75,6 +113,7 @@ class SpaceSummary:
     most_flops: int | None
     most_memory: int | None
     baselines: tuple[BaselineSummary, ...]
+    left_out: tuple[LeftOut, ...] = ()
 
 
 def describe(space: Space) -> SpaceSummary:
@@ -84,6 +123,8 @@ def describe(space: Space) -> SpaceSummary:
         space: A space, checked when it was made.
     """
     data = space.declaration
+    left_out = _left_out(space)
+    absent = {one.name for one in left_out}
     return SpaceSummary(
         text=space.text,
         fingerprint=space.fingerprint,
@@ -99,7 +140,21 @@ def describe(space: Space) -> SpaceSummary:
         most_parameters=_limit(space, "parameters"),
         most_flops=_limit(space, "flops"),
         most_memory=_limit(space, "memory_bytes"),
-        baselines=tuple(_baseline(space, name, recipe) for name, recipe in (space.baselines or {}).items()),
+        baselines=tuple(
+            _baseline(space, name, recipe) for name, recipe in (space.baselines or {}).items() if name not in absent
+        ),
+        left_out=left_out,
+    )
+
+
+def _left_out(space: Space) -> tuple[LeftOut, ...]:
+    """The hand-made networks that take a file which is not there now."""
+    baselines = space.baselines or {}
+    missing = {name: missing_files(recipe) for name, recipe in baselines.items()}
+    stems = {name: tuple(PurePath(file).stem for file in files) for name, files in missing.items() if files}
+    return tuple(
+        LeftOut(name, missing[name], tuple(stem if stem in baselines else "" for stem in each))
+        for name, each in stems.items()
     )
 
 
@@ -143,6 +198,10 @@ def _most_epochs(tree: Any) -> int:
 
 
 def _baseline(space: Space, name: str, recipe: Any) -> BaselineSummary:
+    shapes = space.declaration.shapes
+    about = name, source(recipe), recipe_hash(recipe, shapes)
+    if space.lies_beside(name):
+        return BaselineSummary(*about, (), recipe.epochs, beside=True)
     answers = space.baseline_answers(name)
     choices: list[tuple[Parameter, Scalar]] = []
     look_up = from_answers(answers)
@@ -153,5 +212,4 @@ def _baseline(space: Space, name: str, recipe: Any) -> BaselineSummary:
         return answer
 
     resolve(space.search, suggest)
-    shapes = space.declaration.shapes
-    return BaselineSummary(name, source(recipe), recipe_hash(recipe, shapes), tuple(choices), recipe.epochs)
+    return BaselineSummary(*about, tuple(choices), recipe.epochs)

@@ -4,6 +4,8 @@ coordinator                         worker
 Refit            ->                 trains a recipe again on train + validation
                  <-  EpochDone      answered with Go
                  <-  Refitted       or Failed
+Save             ->                 builds the network of a trial again and saves it with the weights of its best epoch
+                 <-  Saved          or Failed
 Inspect          ->                 (instead of Setup) builds what a space file declares, without its data
                  <-  Inspected      or Refused
 Score            ->                 (instead of Setup) loads an exported model, in a process that never built it
@@ -24,7 +26,20 @@ from hpsearch.describe import SpaceSummary
 from hpsearch.domains import Scalar
 from hpsearch.messages import Setup
 
-__all__ = ["Average", "Averaged", "Inspect", "Inspected", "Look", "Looked", "Refit", "Refitted", "Score", "Scored"]
+__all__ = [
+    "Average",
+    "Averaged",
+    "Inspect",
+    "Inspected",
+    "Look",
+    "Looked",
+    "Refit",
+    "Refitted",
+    "Save",
+    "Saved",
+    "Score",
+    "Scored",
+]
 
 
 @dataclass(frozen=True)
@@ -40,6 +55,7 @@ class Refit:
         model: The ``.keras`` file to write; what it gives for a few images is written beside it, as ``.probe.npz``.
         phases: The phase of each of those epochs, from 1; empty where there was but one.
         epochs: How many epochs the validated run was given.
+        of: The names of the study and of the trial.
     """
 
     seed: int
@@ -50,6 +66,7 @@ class Refit:
     model: Path
     phases: tuple[int, ...] = ()
     epochs: int | None = None
+    of: tuple[str, str] = ("", "")
 
 
 @dataclass(frozen=True)
@@ -63,6 +80,56 @@ class Refitted:
 
     images: int
     parameters: int
+
+
+@dataclass(frozen=True)
+class Save:
+    """Build the network of a trial again, give it the weights of its best epoch, and save it.
+
+    Args:
+        study: The name of the study.
+        trial: What people call the trial.
+        folder: The folder of the trial, of which the checkpoints are read and nothing is written.
+        seed: Of weights, shuffles and dropout.
+        answers: The answers that give the recipe.
+        baseline: The name of the baseline that it is, or None.
+        recipe: The recipe as source.
+        enqueued: Whether a user added it, so that only its source says what it is.
+        hash: Of its canonical form.
+        epochs: How many epochs it was given.
+        model: The ``.keras`` file to write, in a folder that holds nothing else; more files come beside it.
+    """
+
+    study: str
+    trial: str
+    folder: Path
+    seed: int
+    answers: dict[str, Scalar]
+    baseline: str | None
+    recipe: str
+    enqueued: bool
+    hash: str
+    epochs: int | None
+    model: Path
+
+
+@dataclass(frozen=True)
+class Saved:
+    """The network is saved.
+
+    Args:
+        parameters: How many parameters it has.
+        epoch: Its best epoch, from 1.
+        recorded: The objective that training measured after that epoch.
+        score: The objective on the validation part now.
+        difference: The largest difference between what the network gives and what the file gives when it is loaded.
+    """
+
+    parameters: int
+    epoch: int
+    recorded: float
+    score: float
+    difference: float
 
 
 @dataclass(frozen=True)

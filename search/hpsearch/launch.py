@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import platform
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -146,20 +146,32 @@ def _run(folder: StudyFolder, request: Request, executor: LocalExecutor, show: S
             with heeding_signals(coordinator, watcher):
                 for path in ready.skipped:
                     watcher.note(f"Left out, cannot be read: {path}")
+                for sentence in _left_out(request, ready, folder):
+                    watcher.note(sentence)
                 coordinator.run(watcher)
     return coordinator
 
 
-def prepared_worker(setup: Setup) -> tuple[LocalWorker, Ready]:
+def _left_out(request: Request, ready: Ready, folder: StudyFolder) -> Iterator[str]:
+    """What is to be said of hand-made networks that wait for a trained file."""
+    trained = {trial.baseline for trial in folder.trials() if trial.state == "COMPLETE"}
+    where = "" if str(request.results) == "results" else f" --results {request.results}"
+    for one in ready.summary.left_out if request.limits.baselines else ():
+        if one.name not in trained:
+            yield one.sentence(request.data_dir, f" --study {folder.name}{where}")
+
+
+def prepared_worker(setup: Setup, environment: Iterable[tuple[str, str]] = ()) -> tuple[LocalWorker, Ready]:
     """A worker that has loaded a space and its data.
 
     Args:
         setup: What to load.
+        environment: Variables that the worker sets before it looks for devices.
 
     Raises:
         HpsearchError: It could not, for the reason said.
     """
-    worker = LocalWorker()
+    worker = LocalWorker(environment)
     try:
         worker.send(setup)
         answer = worker.receive()

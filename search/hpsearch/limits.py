@@ -82,7 +82,8 @@ class Limits:
         epochs: The most epochs of a trial; None leaves it to the recipe.
         baselines: Whether the hand-made networks are trained too.
         until: What ends the study once an epoch reaches it, or None.
-        patience: After how many trials in a row without an improvement beyond noise the study ends, or None.
+        patience: After how many trials in a row without an improvement the study ends, or None; it must be larger than
+            the noise of the score where that is known.
         per_trial: The most seconds of one trial, or None.
     """
 

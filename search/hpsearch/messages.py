@@ -85,6 +85,7 @@ class Ready:
         baseline_costs: Floating-point operations of one image through each baseline, by name; those that build.
         versions: Of what trains.
         device: What the worker trains on, such as ``cpu`` or the name of a GPU.
+        validation_classes: How many of those images are of each class; none where amounts are told.
     """
 
     summary: SpaceSummary
@@ -96,6 +97,7 @@ class Ready:
     baseline_costs: dict[str, int]
     versions: dict[str, str]
     device: str = "cpu"
+    validation_classes: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)

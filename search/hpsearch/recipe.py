@@ -72,9 +72,9 @@ class Model(Declared):
 
     def canonical(self) -> Model:
         """A single branch is a model of its own, unless two dropouts would meet in it."""
-        if not isinstance(self.body, Concat):
+        used = list(self.body.used) if isinstance(self.body, Concat) else []
+        if not used:  # a Concat that a draw left without a branch is refused elsewhere
             return self
-        used = list(self.body.used)
         (name, branch), *others = used
         if others or (self.dropout and (branch.dropout or branch.dense)):
             return replace(self, pooling="flatten")
@@ -246,7 +246,7 @@ def _canonical_for(model: Model, shapes: Shapes) -> Model:
     """A canonical model without what changes nothing for data of these shapes."""
     if isinstance(model.body, Concat):
         branches = {name: _canonical_reader(branch, name, shapes) for name, branch in model.body.used}
-        return replace(model, body=Concat(**branches))
+        return replace(model, body=Concat(**branches)) if branches else model
     if len(shapes) == 1 and model.input == next(iter(shapes)):
         model = replace(model, input=None)
     return _canonical_reader(model, None, shapes)

@@ -30,8 +30,10 @@ from hpsearch.declare import (
 from hpsearch.domains import Scalar, possible
 from hpsearch.errors import SpaceError, join_address
 from hpsearch.metrics import METRICS, objective_problem
+from hpsearch.reads import check_reads
 from hpsearch.recipe import HyperModel, Model, Recipe, code_of
 from hpsearch.resolve import Answers, answers_of, has_domains, resolve
+from hpsearch.trained import takes_trained
 
 __all__ = ["AtMost", "Objective", "Space", "at_most"]
 
@@ -177,7 +179,8 @@ class Space(Declared):
         data: A named data set such as ``"cifar10"``, or a declaration such as ``ImageFolder(...)``.
         search: The recipe with domains.
         baselines: Hand-made networks by name; each must be a point of the space. They are trained first and compared
-            with what is found.
+            with what is found. One that takes a trained model, ``Pretrained(...)``, may lie beside the space: the
+            search then learns nothing from it. While a file that it names is not there, it is left out of a run.
         objective: ``"max val_accuracy"``, ``"min val_loss"``, or another metric on validation: ``"max val_auc"``,
             ``"max val_f1"``, ``"max val_precision"``, ``"max val_recall"``; for amounts ``"min val_mae"``,
             ``"min val_rmse"``, ``"max val_r2"``.
@@ -207,6 +210,7 @@ class Space(Declared):
         check_declaration(data)
         object.__setattr__(self, "data", with_classes(data))
         check_measurable(self._classes, Objective.parse(self.objective).metric, self.metrics)
+        check_reads(self.search.model, self.declaration.shapes)
         self._check_heads(self.search, "")
         if self.baselines is not None:
             plain = {name: self._checked_baseline(name, recipe) for name, recipe in self.baselines.items()}
@@ -223,10 +227,13 @@ class Space(Declared):
             raise SpaceError("holds a domain; a baseline is one network, so write plain values.", address)
 
         network: Recipe = resolve(recipe, refuse)
+        check_reads(network.model, self.declaration.shapes, f"{address}.model")
         self._check_heads(network, address)
         try:
             answers_of(self.search, network)
         except SpaceError as error:
+            if takes_trained(network):
+                return network
             where = join_address(address, error.address)
             raise SpaceError(f"{error.problem} A baseline must be a point of the space.", where) from None
         return network
@@ -257,8 +264,23 @@ class Space(Declared):
 
         Args:
             name: The name of the baseline.
+
+        Raises:
+            SpaceError: It lies beside the space, as one that takes a trained model may.
         """
         return answers_of(self.search, (self.baselines or {})[name])
+
+    def lies_beside(self, name: str) -> bool:
+        """Whether a baseline is no point of the space.
+
+        Args:
+            name: The name of the baseline.
+        """
+        try:
+            self.baseline_answers(name)
+        except SpaceError:
+            return True
+        return False
 
     @property
     def text(self) -> str:

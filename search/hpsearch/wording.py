@@ -35,17 +35,26 @@ def duration(seconds: float) -> str:
 
 
 def score(value: float | None) -> str:
-    """Four decimals, four digits where the number is large or tiny, a dash where there is none."""
+    """Four decimals, four digits where the number is large, such as an amount, or tiny; a dash where there is none."""
     if value is None or not math.isfinite(value):
         return NOTHING
     if value == 0 or 0.001 <= abs(value) < 100:
         return f"{value:.4f}"
-    return f"{value:.4g}" if abs(value) >= 100 else f"{value:.1e}"
+    return _large(value) if abs(value) >= 100 else f"{value:.1e}"
+
+
+def _large(value: float) -> str:
+    """``123.5``, ``431,254``, ``1.235e+16``."""
+    if abs(value) >= 1e15:
+        return f"{value:.4g}"
+    return f"{value:,.{max(3 - math.floor(math.log10(abs(value))), 0)}f}"
 
 
 def signed(value: float | None) -> str:
     """A difference with its sign, as exact as the scores beside it."""
-    return NOTHING if value is None or not math.isfinite(value) else f"{value:+.4f}"
+    if value is None or not math.isfinite(value):
+        return NOTHING
+    return f"{value:+.4f}" if abs(value) < 100 else f"{'+' if value > 0 else ''}{_large(value)}"
 
 
 def count(value: int | None) -> str:

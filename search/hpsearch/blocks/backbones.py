@@ -69,6 +69,23 @@ class Backbone(Declared):
         """Pixels from 0 to 255 as the backbone wants them; the names of layers begin with the prefix."""
         return x
 
+    def misfit(self, shape: tuple[int, ...]) -> ModelError | None:
+        """Why it cannot take images; None where it can.
+
+        Args:
+            shape: Height, width and channels, after resizing.
+        """
+        height, width, channels = shape
+        if min(height, width) < self.smallest:
+            return ModelError(
+                f"{type(self).__name__} needs images of at least {self.smallest}x{self.smallest} pixels and gets "
+                f"{height}x{width}; set input_size={self.smallest} or more.",
+                "input_size",
+            )
+        if channels not in (1, 3):
+            return ModelError(f"{type(self).__name__} takes grey or colour images and gets {channels} channels.")
+        return None
+
     def __call__(self, x: Any, prefix: str = "") -> Any:
         """Apply the backbone.
 
@@ -87,16 +104,10 @@ class Backbone(Declared):
 
         x = resized(x, self.input_size, prefix)
         height, width, channels = x.shape[1:]
-        if min(height, width) < self.smallest:
-            raise ModelError(
-                f"{type(self).__name__} needs images of at least {self.smallest}x{self.smallest} pixels and gets "
-                f"{height}x{width}; set input_size={self.smallest} or more.",
-                "input_size",
-            )
+        if (problem := self.misfit((height, width, channels))) is not None:
+            raise problem
         if channels == 1:
             x = layers.Concatenate(name=f"{prefix}grey_to_rgb")([x, x, x])
-        elif channels != 3:
-            raise ModelError(f"{type(self).__name__} takes grey or colour images and gets {channels} channels.")
         backbone = self._loaded((height, width, 3))
         backbone.name = prefix + backbone.name
         if self.frozen:

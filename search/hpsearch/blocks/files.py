@@ -9,7 +9,7 @@ from pathlib import Path
 
 from hpsearch.errors import WeightsError
 
-__all__ = ["content_of", "located", "look_in"]
+__all__ = ["content_of", "is_there", "located", "look_in"]
 
 _folders: dict[str, Path] = {}
 """Where files are looked for, set when a space file is loaded, as the path of its imports is."""
@@ -45,6 +45,19 @@ def located(name: str) -> Path:
             return folder / name
     looked = ", ".join(str(folder.resolve()) for folder in folders)
     raise WeightsError(f"the file {name} is in none of {looked}; give its path, or put it there.")
+
+
+def is_there(name: str) -> bool:
+    """Whether there is a file of this name.
+
+    Args:
+        name: As for `located`.
+    """
+    try:
+        located(name)
+    except WeightsError:
+        return False
+    return True
 
 
 def content_of(name: str) -> str:

@@ -23,7 +23,11 @@ _LISTED = 12
 
 @declared
 class Pretrained(Declared):
-    """A trained model from a ``.keras`` file, up to a layer: one that hpsearch exported, or any that Keras saved.
+    """A trained model from a ``.keras`` file, up to a layer: one that hpsearch saved, or any that Keras did.
+
+    ``hpsearch save TRIAL FILE.keras`` writes the network of a trial as it was trained in the search. What
+    ``export-best`` writes was trained on the validation part, too: taken as a branch on the same data, it would be
+    judged by rows that it has seen, so it is refused there. Of other files nobody knows what they have seen.
 
     Branches of one trained network can be taken one by one, as the model is cut behind the layer and before the input
     that belongs to it. Of a model that takes the columns of a table, the part behind the preprocessing is taken, as the

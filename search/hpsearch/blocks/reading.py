@@ -7,6 +7,7 @@ from typing import Any
 from hpsearch.blocks.backbones import Backbone
 from hpsearch.blocks.convnet import ConvNet
 from hpsearch.blocks.tiled import Shapes, Tiled
+from hpsearch.domains import Between, possible
 from hpsearch.errors import ModelError, did_you_mean
 
 __all__ = ["check_body", "read_by"]
@@ -44,7 +45,7 @@ def check_body(body: Any, read: str | Tiled, shape: tuple[int, ...]) -> None:
     """Check that a body can take what it is given.
 
     Args:
-        body: A body without domains.
+        body: A body, the options of which may hold domains.
         read: What is read.
         shape: Its shape.
 
@@ -54,3 +55,12 @@ def check_body(body: Any, read: str | Tiled, shape: tuple[int, ...]) -> None:
     if isinstance(body, ConvNet | Backbone) and len(shape) != 3:
         kind = type(body).__name__
         raise ModelError(f'got {kind} for the table "{read}", which has no height and width; write None.', "body")
+    if isinstance(body, Backbone) and (problem := _too_small(body, shape)) is not None:
+        raise problem.below("body")
+
+
+def _too_small(body: Backbone, shape: tuple[int, ...]) -> ModelError | None:
+    """Why a backbone cannot take images of this shape, whatever its input size is chosen to be."""
+    sizes = [int(size.high) if isinstance(size, Between) else size for size in possible(body.input_size)]
+    problems = [body.misfit((size, size, shape[2]) if size else shape) for size in sizes]
+    return None if None in problems else problems[-1]

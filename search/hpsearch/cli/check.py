@@ -50,6 +50,9 @@ def check(space: Path, samples: int, timed: bool, seconds: float, as_json: bool,
     downloaded. FLOPs are those of one image forward, memory is an estimate of what training takes at most. A baseline
     that cannot be built ends the command with exit code 2.
 
+    With --time a few steps of each draw are trained. Where a whole body is frozen, the features that it makes of the
+    images would be kept: then it says how long an epoch on them takes, and how long they take to compute, once.
+
     \b
     Example:
       hpsearch check spaces/cifar.py
@@ -63,7 +66,7 @@ def check(space: Path, samples: int, timed: bool, seconds: float, as_json: bool,
     if as_json:
         say(json.dumps(_record(found, seconds if timed else None), indent=1))
     else:
-        _print(space, found, seconds if timed else None)
+        _print(space, found, seconds if timed else None, request.data_dir)
     wrong = [baseline for baseline in found.baselines if baseline["error"]]
     if all(sample["error"] for sample in found.samples):
         raise InputError(
@@ -92,9 +95,13 @@ def _record(found: Inspected, seconds: float | None) -> dict[str, Any]:
 
 
 def _fits(found: Inspected, seconds: float) -> int | None:
-    """How many trials of the mean predicted length fit into a budget."""
+    """How many trials of the mean predicted length fit into a budget, once features that they share are computed."""
     predicted = [sample["seconds"] for sample in found.samples if sample["seconds"]]
-    return int(seconds / (sum(predicted) / len(predicted))) if predicted else None
+    if not predicted:
+        return None
+    known = [sample["features"] for sample in found.samples if sample["features"]]
+    once = {features["of"]: features["once_seconds"] for features in known}
+    return int(max(seconds - sum(once.values()), 0.0) / (sum(predicted) / len(predicted)))
 
 
 def _inputs(summary: SpaceSummary) -> str:
@@ -104,7 +111,7 @@ def _inputs(summary: SpaceSummary) -> str:
     return ", ".join(f"{names.get(name, name)} {shape}".rstrip() for name, shape in shapes.items())
 
 
-def _print(space: Path, found: Inspected, seconds: float | None) -> None:
+def _print(space: Path, found: Inspected, seconds: float | None, data_dir: Path | None) -> None:
     summary = found.summary
     told = f"{len(summary.class_names)} classes" if summary.class_names else "amounts"
     say(f"{space}: {summary.objective}, {_inputs(summary)}, {told}")
@@ -120,6 +127,8 @@ def _print(space: Path, found: Inspected, seconds: float | None) -> None:
     if found.baselines:
         say()
         table(_columns("Baseline"), [_cells(baseline["name"], baseline, {}) for baseline in found.baselines])
+        for one in summary.left_out:
+            say(one.sentence(data_dir))
     say()
     named = [_cells(f"draw {number}", sample, limits) for number, sample in enumerate(found.samples, start=1)]
     table(_columns("Sample"), named)
@@ -167,6 +176,9 @@ def _cells(name: str, found: dict[str, Any], limits: dict[str, str]) -> list[Cel
     notes = [f"exceeds {limits[limit]}" for limit in found.get("exceeds", [])]
     if found.get("weights", "random") != "random":
         notes.append(f"weights {found['weights']}")
+    if found.get("features"):
+        epoch, once = (duration(found["features"][name]) for name in ("epoch_seconds", "once_seconds"))
+        notes.append(f"an epoch {epoch} on features of the frozen body, which are computed once, in {once}")
     return [
         Cell(name),
         Cell(count(found["parameters"])),

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import sys
+from datetime import datetime
 from pathlib import Path
 
 import click
 
-from hpsearch.cli.output import Cell, Column, results_option, say, size, study_option, table
+from hpsearch.cli.output import Cell, Column, results_option, say, size, study_option, table, tell
 from hpsearch.errors import InputError, StudyError
 from hpsearch.study.folder import StudyFolder, open_study
 from hpsearch.study.keeping import KEEP, Reclaimable, reclaim, reclaimable
@@ -18,7 +19,10 @@ _GOES_ON_FROM_OTHERS = "kt-hyperband"
 """The strategy whose trials go on from the checkpoints of trials that have ended."""
 
 
-@click.command(epilog="\b\nExample:\n  hpsearch clean --study digits\n  hpsearch clean --study digits --keep 1 --yes")
+@click.command(
+    epilog="\b\nExample:\n  hpsearch clean --study digits\n  hpsearch clean --study digits --keep 1 --yes\n"
+    "  hpsearch clean --cache"
+)
 @study_option
 @results_option
 @click.option(
@@ -29,22 +33,35 @@ _GOES_ON_FROM_OTHERS = "kt-hyperband"
     metavar="N",
     help="Of the N best trials the checkpoints stay.",
 )
+@click.option(
+    "--cache", "cache", is_flag=True, help="Instead of a study, empty the cache of photos and features of all studies."
+)
 @click.option("--yes", is_flag=True, help="Delete without asking.")
-def clean(study: str | None, results: Path, keep: int, yes: bool) -> None:
+def clean(study: str | None, results: Path, keep: int, cache: bool, yes: bool) -> None:
     """Show what a study no longer needs on the disk, then delete it.
 
     That is: checkpoints of trials that have ended and are not among the best, what a kill left half written, and
     requests that nobody will answer. Recipes, scores, histories and logs stay, and so does every trial that can go on.
-    A study that a run holds is left alone; a run deletes by itself what it no longer needs. Decoded photos that all
-    studies share lie in a cache of their own, ~/.cache/hpsearch, which keeps to its limit and may be deleted.
+    A study that a run holds is left alone; a run deletes by itself what it no longer needs.
+
+    Decoded photos, fixed copies of them and features of frozen bodies, which all studies share, lie in a cache of their
+    own, which keeps to its limit by itself. With --cache its sizes are shown and it is emptied, but never while a run
+    uses it; what is needed again is made again.
     """
+    if cache:
+        if study is not None:
+            raise InputError("--cache got --study, too; the cache is that of all studies, so say one of them.")
+        _clean_cache(yes)
+        return
     folder = open_study(results, study)
     _refuse_while_it_runs(folder)
     found = _found(folder, keep)
     if not found:
         say(f"Study {folder.name} holds nothing that it does not need.")
+        _name_the_cache()
         return
     _show(folder, found)
+    _name_the_cache()
     if not yes:
         _confirm()
     with folder.writing(continues=False):
@@ -52,6 +69,36 @@ def clean(study: str | None, results: Path, keep: int, yes: bool) -> None:
         shown = {one.path for one in found}
         freed = reclaim(one for one in _found(folder, keep) if one.path in shown)
     say(f"Freed {size(freed)}.")
+
+
+def _name_the_cache() -> None:
+    """Say how much the cache holds, if anything."""
+    from hpsearch.data.cache import cache_folder, usage
+
+    held = usage()
+    if held:
+        tell(f"The cache of photos and features in {cache_folder()} takes {size(held)}; see: hpsearch clean --cache")
+
+
+def _clean_cache(yes: bool) -> None:
+    from hpsearch.data.cache import cache_folder, empty_cache, entries
+
+    root, found = cache_folder(), entries()
+    if not found:
+        say(f"The cache in {root} is empty.")
+        return
+    kinds = sorted({entry.kind for entry in found})
+    rows = []
+    for kind in kinds:
+        some = [entry for entry in found if entry.kind == kind]
+        last = datetime.fromtimestamp(max(entry.used for entry in some))
+        rows.append((kind, f"{len(some):,}", size(sum(entry.bytes for entry in some)), f"{last:%Y-%m-%d %H:%M}"))
+    columns = [Column("What"), Column("Number", right=True), Column("Size", right=True), Column("Last used")]
+    table(columns, [[Cell(text) for text in row] for row in rows])
+    say(f"Together {size(sum(entry.bytes for entry in found))} in {root}.")
+    if not yes:
+        _confirm()
+    say(f"Freed {size(empty_cache())}.")
 
 
 def _found(folder: StudyFolder, keep: int) -> list[Reclaimable]:

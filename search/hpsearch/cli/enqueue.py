@@ -114,11 +114,16 @@ def _summary(space: Space, recipe: Recipe, name: str, file: Path) -> BaselineSum
     if isinstance(recipe.model, HyperModel) and recipe.model.values is None:
         raise SpaceError(f"{file}: model: leaves its choices open; write HyperModel(build, values={{...}}).")
     try:
-        return describe(dataclasses.replace(space, baselines={name: recipe})).baselines[0]
+        found = describe(dataclasses.replace(space, baselines={name: recipe}))
     except SpaceError as error:
         where = error.address.removeprefix(f"baselines[{name!r}]").lstrip(".")
         problem = error.problem.replace("A baseline must be", "It must be")
         raise SpaceError(f"{file}: {where}{': ' if where else ''}{problem}") from error
+    if found.left_out:
+        raise InputError(f"{file}: {' and '.join(found.left_out[0].files)}, which it takes, cannot be found.")
+    if found.baselines[0].beside:
+        raise SpaceError(f"{file}: It must be a point of the space; one that is not can be declared as a baseline.")
+    return found.baselines[0]
 
 
 def _refuse_another_space(folder: StudyFolder, space: Space) -> None:

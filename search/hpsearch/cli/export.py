@@ -205,8 +205,11 @@ def _difference(seeds: Seeds) -> tuple[float | None, float | None, float | None]
 
 
 def _line(what: str, tested: Tested) -> str:
+    from hpsearch.results.tested import said
+
+    scores = ", ".join(f"{each.metric} {each}" for each in tested.told)
+    whose = "" if len(tested.told) == 1 and tested.told[0].metric == (tested.metric or "accuracy") else tested.metric
     return (
-        f"  {what:<13} {tested.name:<12} {tested.metric} {tested.interval}, "
-        f"validation was {tested.validation:{'.4f' if tested.accuracy is not None else ',.6g'}}, "
-        f"{count(tested.parameters)} parameters"
+        f"  {what:<13} {tested.name:<12} {scores}, validation {whose}{' ' if whose else ''}was "
+        f"{said(tested.validation)}, {count(tested.parameters)} parameters"
     )

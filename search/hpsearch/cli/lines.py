@@ -51,10 +51,14 @@ class PlainLines:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Print how many trials ended how: the line that is looked for in the morning."""
-        said = "; ".join(words for _, words in self._progress.summary)
+        """Print how many trials ended how, and the best: the line that is looked for in the morning."""
+        said = [words for _, words in self._progress.summary]
+        best = self._progress.best
+        if said and best is not None:
+            word = "max" if self._progress.maximize else "min"
+            said.append(f"{word} {self._progress.metric} {score(best.score)} by {one_line(best.name)}")
         if said:
-            say(f"{self._study}: {said}; {self._used()}")
+            say(f"{self._study}: {'; '.join(said)}; {self._used()}")
 
     def note(self, sentence: str) -> None:
         """Print the sentence."""

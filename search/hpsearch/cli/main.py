@@ -21,6 +21,7 @@ _COMMANDS = {
     "show": ("hpsearch.cli.reading", "show", "Show one trial: its recipe as Python, its scores, its curve."),
     "compare": ("hpsearch.cli.compare", "compare", "Set two trials side by side."),
     "studies": ("hpsearch.cli.reading", "studies", "List the studies."),
+    "save": ("hpsearch.cli.save", "save", "Save the network of one trial as it was trained in the search."),
     "report": ("hpsearch.cli.report", "report", "Write what a study found as one HTML file."),
     "dashboard": ("hpsearch.cli.dashboard", "dashboard", "Look at a study in optuna-dashboard."),
     "finals": ("hpsearch.cli.finals", "finals", "Train the best again with several seeds, to see what was luck."),

@@ -111,6 +111,7 @@ def _summary(row: Row, folder: StudyFolder, info: StudyInfo, results: Path) -> l
     budget = f" of {trial.epochs_budget}" if trial.epochs_budget else ""
     log = _log(trial, folder)
     facts = {
+        "objective": info.objective,
         metric: f"{score(row.validation)}{at}" if row.validation is not None else "",
         "interval": f"{between(row.bounds)}, 95 %, on {info.validation_images:,} validation images"
         if row.bounds

@@ -215,8 +215,8 @@ class _Found:
             limit = f" of {duration(most)}" if most is not None else ""
             said.append(f"Time: {duration(self.seconds)}{limit} over all runs.")
         if self.best is not None:
-            metric = self.info.objective.partition(" ")[2]
-            said.append(f"Best so far: trial {one_line(self.best.name)}, {metric} {score(self.best.score)}.")
+            value = score(self.best.score)
+            said.append(f"Best so far ({self.info.objective}): trial {one_line(self.best.name)}, {value}.")
         return said
 
     def as_json(self, results: Path) -> dict[str, Any]:

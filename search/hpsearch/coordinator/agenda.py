@@ -191,7 +191,8 @@ class Agenda:
         if most is not None and self.ledger.counted() >= most:
             return f"the budget of {most} trials is used up; extend it with a higher --trials"
         if patience is not None and self.ledger.without_improvement() >= patience:
-            return f"{patience} trials in a row were no improvement beyond noise; go on with a higher --patience"
+            beyond = " beyond noise" if self.ledger.knows_noise else ""
+            return f"{patience} trials in a row were no improvement{beyond}; go on with a higher --patience"
         if self._exhausted():
             return "every recipe of the space was tried"
         if self.weightless >= MOST_WITHOUT_WEIGHTS:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import math
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from hpsearch.coordinator.policies import POLICIES
+from hpsearch.noise import standard_error
 from hpsearch.space import Objective
 from hpsearch.study.trial import Trial
 
@@ -19,13 +19,13 @@ class Ledger:
     Args:
         trials: Those of the record.
         objective: What is made large or small.
-        validation_images: How many images scores are measured on.
+        validation_classes: How many rows of each class scores are measured on; none where amounts are told.
     """
 
-    def __init__(self, trials: Iterable[Trial], objective: Objective, validation_images: int) -> None:
+    def __init__(self, trials: Iterable[Trial], objective: Objective, validation_classes: Sequence[int]) -> None:
         self.trials: dict[int, Trial] = {trial.number: trial for trial in trials}
         self.objective = objective
-        self.validation_images = validation_images
+        self.validation_classes = validation_classes
 
     def add(self, trial: Trial) -> None:
         """Take a trial in."""
@@ -87,9 +87,9 @@ class Ledger:
     def without_improvement(self) -> int:
         """How many trials in a row ended since one was better than all before it by more than noise.
 
-        The noise of an accuracy is its standard error on the validation images, sqrt(p (1 - p) / n); two networks whose
-        accuracies differ by less cannot be told apart. A loss has none that is known before several seeds were trained,
-        so there any improvement counts.
+        Noise is one standard error of the best score so far, where `hpsearch.noise` knows it: of an accuracy, and of
+        two classes of the area under the ROC curve and of the recall. Two networks that differ by less cannot be told
+        apart. Of any other metric it is not known before several seeds were trained, so there any improvement counts.
         """
         ended = [trial for trial in self.ended if _counts(trial)]
         ended.sort(key=lambda trial: (trial.finished or 0.0, trial.number))
@@ -102,11 +102,13 @@ class Ledger:
                 in_a_row += 1
         return in_a_row
 
+    @property
+    def knows_noise(self) -> bool:
+        """Whether an improvement must be larger than noise to count."""
+        return standard_error(self.objective.metric, 0.5, self.validation_classes) is not None
+
     def _better(self, score: float, reference: float) -> bool:
-        noise = 0.0
-        if self.objective.metric == "val_accuracy":
-            p = min(max(reference, 0.0), 1.0)
-            noise = math.sqrt(p * (1 - p) / max(self.validation_images, 1))
+        noise = standard_error(self.objective.metric, reference, self.validation_classes) or 0.0
         gain = score - reference if self.objective.maximize else reference - score
         return gain > noise
 

@@ -68,7 +68,7 @@ class Coordinator:
         self.executor = executor
         self.limits = limits
         self.options = options
-        self.ledger = Ledger(folder.trials(), Objective.parse(ready.summary.objective), ready.validation_images)
+        self.ledger = Ledger(folder.trials(), Objective.parse(ready.summary.objective), ready.validation_classes)
         self.clock = Clock(folder, list(self.ledger.trials.values()))
         known = folder, ready.summary, ready.baseline_costs, strategy, self.ledger, limits
         self.agenda = plan(*known, self._seconds_left)

@@ -71,6 +71,7 @@ class Registrar:
         self.paused = ""
         """What everything waits for; empty while it goes on."""
         self._ended_here: list[Trial] = []
+        self._awaited = {name for one in agenda.summary.left_out for name in one.trials if name}
         self._bare: set[int] = set()  # trials that ended and whose checkpoints are gone
 
     # ---- writing, with patience
@@ -223,7 +224,10 @@ class Registrar:
     def tell(self, trial: Trial) -> None:
         """Tell the strategy how a trial ended."""
         number, strategy = trial.number, self.strategy
-        if trial.state == "COMPLETE" and trial.score is not None:
+        baseline = self.agenda.baselines.get(trial.baseline or "")
+        if baseline is not None and baseline.beside:
+            self.kept(lambda: strategy.forget(number))
+        elif trial.state == "COMPLETE" and trial.score is not None:
             score = trial.score
             self.kept(lambda: strategy.complete(number, score))
         elif trial.state == "PRUNED":
@@ -237,6 +241,7 @@ class Registrar:
         """Delete the checkpoints that cannot matter any more."""
         trials, maximize = self.ledger.trials.values(), self.ledger.objective.maximize
         stay = wanted(trials, self.keep, maximize, self.strategy.may_continue)
+        stay |= {trial.number for trial in trials if trial.baseline in self._awaited}
         # Of a trial that lost its checkpoints there is nothing left to look at, however many there are.
         ended = {trial.number for trial in self.ledger.ended} - self._bare
         tidy(self.folder, stay, sorted(ended), ended)

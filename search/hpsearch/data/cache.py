@@ -4,6 +4,9 @@ It lies in ``HPSEARCH_CACHE``, or in ``hpsearch`` in the user's cache folder (``
 entry is a folder, made under a temporary name and renamed when it is whole; a lock lets one process make it while
 others that want the same wait. What was used longest ago is deleted when all together take more than
 ``HPSEARCH_CACHE_LIMIT`` (20 GB unless said). An entry may be deleted while somebody reads it: open files stay readable.
+
+A process that took anything from the cache shares a lock on all of it for the rest of its life. Who empties the cache
+wants that lock alone, so nothing is emptied while a run uses it; the system lets go of it when a process dies.
 """
 
 from __future__ import annotations
@@ -13,22 +16,65 @@ import fcntl
 import os
 import shutil
 import tempfile
+import threading
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
 from hpsearch.data.sizes import said_size, size_of
 from hpsearch.errors import DataError
 
-__all__ = ["CACHE_VARIABLE", "LIMIT_VARIABLE", "cache_folder", "cached", "discard", "usage"]
+__all__ = [
+    "CACHE_VARIABLE",
+    "LIMIT_VARIABLE",
+    "Entry",
+    "InUseError",
+    "cache_folder",
+    "cached",
+    "discard",
+    "empty_cache",
+    "entries",
+    "fits",
+    "usage",
+]
 
 CACHE_VARIABLE = "HPSEARCH_CACHE"
 LIMIT_VARIABLE = "HPSEARCH_CACHE_LIMIT"
 USUAL_LIMIT = 20_000_000_000
 
 _DONE = "done"
+_USERS = ".users.lock"
 _LOOK_SECONDS = 0.1
+
+_shared: dict[Path, IO[str]] = {}
+"""The locks that this process shares, by their file; open as long as it lives."""
+_sharing = threading.Lock()
+
+
+class InUseError(DataError):
+    """A run uses the cache."""
+
+
+@dataclass(frozen=True)
+class Entry:
+    """Something in the cache.
+
+    Args:
+        path: Its folder.
+        used: When it was used last, in seconds since 1970.
+        bytes: How much room it takes.
+    """
+
+    path: Path
+    used: float
+    bytes: int
+
+    @property
+    def kind(self) -> str:
+        """What it is, such as ``photos`` or ``features``; ``rest`` is what a kill left half made."""
+        return "rest" if self.path.name.startswith(".") else self.path.name.partition("-")[0]
 
 
 def cache_folder() -> Path:
@@ -42,7 +88,48 @@ def cache_folder() -> Path:
 
 def usage() -> int:
     """How many bytes the cache holds."""
-    return sum(size for _, _, size in _entries())
+    return sum(entry.bytes for entry in entries())
+
+
+def fits(size: int) -> bool:
+    """Whether something is not larger than the whole cache may be.
+
+    Args:
+        size: Its bytes.
+
+    Raises:
+        DataError: ``HPSEARCH_CACHE_LIMIT`` says something else than a size.
+    """
+    return size <= size_of(LIMIT_VARIABLE, USUAL_LIMIT)
+
+
+def empty_cache() -> int:
+    """Delete all that is in the cache, what a kill left half made included.
+
+    Returns:
+        How many bytes that freed.
+
+    Raises:
+        InUseError: A run uses it; nothing was deleted.
+        DataError: It cannot be locked or written.
+    """
+    root = cache_folder()
+    if not root.is_dir():
+        return 0
+    freed = 0
+    try:
+        with open(root / _USERS, "w", encoding="utf-8") as file:
+            if not _free(file):
+                raise InUseError(f"The cache in {root} is used by a run; empty it when that has ended.")
+            for entry in [*entries(), *_left_half_made()]:
+                shutil.rmtree(entry.path, ignore_errors=True)
+                freed += 0 if entry.path.exists() else entry.bytes
+            for lock in root.glob(".*.lock"):
+                if lock.name != _USERS:
+                    lock.unlink(missing_ok=True)
+    except OSError as error:
+        raise DataError(f"The cache in {root} cannot be emptied: {error.strerror}.") from error
+    return freed
 
 
 def cached(
@@ -64,6 +151,7 @@ def cached(
     entry = root / f"{kind}-{key}"
     try:
         root.mkdir(parents=True, exist_ok=True)
+        _share(root, tick)
         with _locked(root / f".{entry.name}.lock", tick):
             if not (entry / _DONE).exists():
                 _make(entry, size, make)
@@ -106,13 +194,13 @@ def _make_room(root: Path, size: int) -> None:
             f"The cache would need {said_size(size)}, and its limit is {said_size(limit)}; raise it with "
             f"{LIMIT_VARIABLE}."
         )
-    entries = sorted(_entries(), key=lambda entry: entry[1])
-    held = sum(size for _, _, size in entries)
-    for path, _, taken in entries:
+    found = sorted(entries(), key=lambda entry: entry.used)
+    held = sum(entry.bytes for entry in found)
+    for entry in found:
         if held + size <= limit and size <= shutil.disk_usage(root).free:
             break
-        shutil.rmtree(path, ignore_errors=True)
-        held -= taken
+        shutil.rmtree(entry.path, ignore_errors=True)
+        held -= entry.bytes
     free = shutil.disk_usage(root).free
     if size > free:
         raise DataError(
@@ -121,14 +209,45 @@ def _make_room(root: Path, size: int) -> None:
         )
 
 
-def _entries() -> Iterator[tuple[Path, float, int]]:
-    """Folder, time of last use and bytes of each entry."""
+def entries() -> list[Entry]:
+    """What is in the cache, as far as it is whole."""
     root = cache_folder()
-    for entry in root.iterdir() if root.is_dir() else ():
+    found = []
+    for path in root.iterdir() if root.is_dir() else ():
         with contextlib.suppress(OSError):  # somebody else may delete it now
-            if (entry / _DONE).exists() and not entry.name.startswith("."):
-                size = sum(file.stat().st_size for file in entry.iterdir())
-                yield entry, (entry / _DONE).stat().st_mtime, size
+            if (path / _DONE).exists() and not path.name.startswith("."):
+                found.append(Entry(path, (path / _DONE).stat().st_mtime, _size(path)))
+    return found
+
+
+def _left_half_made() -> list[Entry]:
+    """What is being made, or was when its maker was killed."""
+    return [Entry(path, path.stat().st_mtime, _size(path)) for path in cache_folder().glob(".*.new")]
+
+
+def _size(folder: Path) -> int:
+    return sum(file.stat().st_size for file in folder.iterdir())
+
+
+def _share(root: Path, tick: Callable[[], None] | None) -> None:
+    """Say, until this process ends, that it uses the cache; wait while somebody empties it."""
+    users = root / _USERS
+    with _sharing:
+        held = _shared.get(users)
+        if held is not None:
+            if users.exists() and os.path.samestat(os.fstat(held.fileno()), users.stat()):
+                return
+            _shared.pop(users).close()  # somebody deleted it by hand
+        file = open(users, "a", encoding="utf-8")  # noqa: SIM115  # it stays open
+        try:
+            while not _free(file, fcntl.LOCK_SH):
+                if tick is not None:
+                    tick()
+                time.sleep(_LOOK_SECONDS)
+        except BaseException:
+            file.close()
+            raise
+        _shared[users] = file
 
 
 @contextlib.contextmanager
@@ -143,10 +262,10 @@ def _locked(path: Path, tick: Callable[[], None] | None) -> Iterator[None]:
         yield
 
 
-def _free(file: IO[str]) -> bool:
+def _free(file: IO[str], kind: int = fcntl.LOCK_EX) -> bool:
     """Take a lock if nobody holds it."""
     try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        fcntl.flock(file, kind | fcntl.LOCK_NB)
     except BlockingIOError:
         return False
     return True

@@ -45,6 +45,11 @@ class Encoding:
     gaps: tuple[str, ...]
     categories: Mapping[str, tuple[str, ...]]
 
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """All columns, those of numbers first."""
+        return (*self.numeric, *self.categories)
+
     @cached_property
     def width(self) -> int:
         """How many numbers stand for a row."""

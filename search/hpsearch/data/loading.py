@@ -56,6 +56,13 @@ class SearchData:
         """The shape of each input by name."""
         return {name: tuple(rows.shape[1:]) for name, rows in self.train.inputs.items()}
 
+    @property
+    def validation_classes(self) -> tuple[int, ...]:
+        """How many rows of each class a trial is judged by; none where amounts are told."""
+        if not self.class_names:
+            return ()
+        return tuple(np.bincount(self.validation.labels, minlength=len(self.class_names)).tolist())
+
 
 def load_search_data(
     data: Data, *, data_dir: Path | None = None, subset: int | None = None, skip_bad_images: bool = False

@@ -40,7 +40,8 @@ class Table(Data):
     All numbers and categories of a row reach a network as one input, ``"table"``: numbers scaled to mean 0 and variance
     1, categories as one unit each. What that takes (means, variances, the categories) is found on the training part
     alone and kept inside the exported model, which takes the columns as they stand in the file. Each column of photos
-    is an input of its own.
+    is an input of its own. Columns may have any name; an input of the exported model is called like its column, with
+    letters, digits and underscores alone.
 
     A missing number counts as the mean, and a column in which some are missing is joined by one that says so. A missing
     category is a category; so is one that was never seen.
@@ -160,9 +161,6 @@ class Table(Data):
         for name, count in Counter((self.label, *features)).items():
             if count > 1:
                 return "label" if name == self.label else "numeric", f"got the column {name!r} twice; give it one part."
-        for name in features:
-            if "/" in name:
-                return "numeric", f"got the column {name!r}; Keras allows no / in the name of an input, so rename it."
         return None
 
     def _photo_conflict(self) -> tuple[str, str] | None:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from hpsearch.results.finals import Finals, read_finals
 from hpsearch.results.snippets import snippet
+from hpsearch.results.tested import said
 from hpsearch.study.folder import StudyFolder, StudyInfo
 from hpsearch.study.trial import Trial
 
@@ -104,18 +105,23 @@ def _use(*, amounts: bool) -> list[str]:
 
 
 def _scores(export: Export) -> Iterator[str]:
-    yield f"| network | trial | parameters | validation | test {export.chosen.metric} (95 % interval) | test loss |"
-    yield "| --- | --- | --- | --- | --- | --- |"
+    """What the table tells; an interval only where one is known."""
+    found = [f"test {each.metric}{' (95 % interval)' if each.bounds else ''}" for each in export.chosen.told]
+    columns = ["network", "trial", "parameters", f"validation {export.chosen.metric}".rstrip(), *found]
+    if export.chosen.loss_apart:
+        columns.append("test loss")
+    yield f"| {' | '.join(columns)} |"
+    yield f"| {' | '.join(['---'] * len(columns))} |"
     yield _row("exported", export.chosen)
     if export.baseline:
         yield _row("best by hand", export.baseline)
 
 
 def _row(what: str, tested: Tested) -> str:
-    validation = f"{tested.validation:.4f}" if tested.accuracy is not None else f"{tested.validation:,.6g}"
-    loss = f"{tested.loss:.4f}" if tested.accuracy is not None else f"{tested.loss:,.6g}"
-    name = _plain(tested.name)
-    return f"| {what} | {name} | {tested.parameters:,} | {validation} | {tested.interval} | {loss} |"
+    cells = [what, _plain(tested.name), f"{tested.parameters:,}", said(tested.validation), *map(str, tested.told)]
+    if tested.loss_apart:
+        cells.append(said(tested.loss))
+    return f"| {' | '.join(cells)} |"
 
 
 def _seeds(export: Export) -> Iterator[str]:

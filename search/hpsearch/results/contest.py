@@ -10,17 +10,17 @@ from pathlib import Path
 from hpsearch.coordinator.agenda import Repeat
 from hpsearch.coordinator.rounds import unfinished
 from hpsearch.errors import RunError, StudyError
-from hpsearch.messages import Setup
 from hpsearch.repeats import Workplace, run_repeats
 from hpsearch.results.finals import Finals, read_finals, write_finals
 from hpsearch.results.judging import judged
 from hpsearch.results.leaderboard import rank
+from hpsearch.results.setup import setup_of
 from hpsearch.running import Show
 from hpsearch.strategies.seeds import seed_for
 from hpsearch.study.folder import StudyFolder, StudyInfo
 from hpsearch.study.trial import Trial
 
-__all__ = ["Terms", "entrants", "hold_finals", "nothing_to_show", "seeds_of", "setup_of"]
+__all__ = ["Terms", "entrants", "hold_finals", "nothing_to_show", "seeds_of"]
 
 SEEDS = 3
 
@@ -153,24 +153,4 @@ def nothing_to_show(study: StudyFolder, info: StudyInfo) -> StudyError:
     """
     return StudyError(
         f"Study {study.name} has no finished trial with a score yet; run it first: hpsearch run {info.space_file}"
-    )
-
-
-def setup_of(study: StudyFolder, info: StudyInfo, data_dir: Path | None) -> Setup:
-    """What workers load for a study that was searched before.
-
-    Args:
-        study: The study.
-        info: What it is.
-        data_dir: Where to look for data first; None is where the search found it.
-    """
-    imports = Path(info.space_file).parent
-    known = Path(info.data_dir) if info.data_dir else None
-    return Setup(
-        study.space_file,
-        imports if imports.is_dir() else study.path,
-        data_dir or known,
-        info.subset,
-        info.skip_bad_images,
-        info.deterministic,
     )

@@ -23,10 +23,11 @@ from hpsearch.launch import answered
 from hpsearch.messages import Setup
 from hpsearch.results.card import card
 from hpsearch.results.choice import Choice, by_finals, by_search, now_best, record_choice
-from hpsearch.results.contest import Terms, hold_finals, setup_of
+from hpsearch.results.contest import Terms, hold_finals
 from hpsearch.results.formats import Converted, add_formats
 from hpsearch.results.retrain import OnEpoch, Retrained, forget_retrained, retrained
 from hpsearch.results.script import place_script
+from hpsearch.results.setup import setup_of
 from hpsearch.results.shipped import Export, Seeds, every_seed
 from hpsearch.results.tested import Tested, tested
 from hpsearch.running import Show
@@ -112,7 +113,7 @@ def export_best(
             if together is not None:
                 shipped.append(building / "model.keras")
             scored = _opened(study, setup, info, choice, shipped, folder, command)
-            export = _said(choice, found, scored, folder, together)
+            export = _said(choice, found, scored, info, folder, together)
             _collect(study, building, found, choice, export)
             export = replace(export, formats=add_formats(study.path, building, how.formats))
             info.test_openings[-1]["finished"] = True
@@ -256,9 +257,12 @@ def _opened(
     return scored
 
 
-def _said(choice: Choice, found: Sequence[Retrained], scored: Scored, folder: Path, together: int | None) -> Export:
+def _said(
+    choice: Choice, found: Sequence[Retrained], scored: Scored, info: StudyInfo, folder: Path, together: int | None
+) -> Export:
     """What was trained and what it scores; `together` is the size of the model of all seeds, where that is exported."""
     count, images = len(choice.seeds), scored.images
+    metric = info.objective.split()[-1]
     first, maximize = found[0], "accuracy" in scored.scores[0]
     seeds = [each.training.seed for each in found]
     parameters, scores = first.parameters, scored.scores[0]
@@ -267,12 +271,12 @@ def _said(choice: Choice, found: Sequence[Retrained], scored: Scored, folder: Pa
     baseline = baseline_seeds = None
     if choice.baseline is not None:
         other, score = found[count], choice.baseline_score
-        baseline = _tested(choice.baseline, score, other.parameters, other, scored.scores[count], images)
+        baseline = _tested(choice.baseline, score, other.parameters, other, scored.scores[count], images, metric)
         baseline_seeds = every_seed(seeds[count : 2 * count], scored.rows[count : 2 * count], maximize=maximize)
     against = scored.rows[count : 2 * count] if choice.baseline is not None else ()
     return Export(
         folder=folder,
-        chosen=_tested(choice.chosen, choice.score, parameters, first, scores, images),
+        chosen=_tested(choice.chosen, choice.score, parameters, first, scores, images, metric),
         baseline=baseline,
         train_images=first.images,
         test_images=images,
@@ -285,9 +289,9 @@ def _said(choice: Choice, found: Sequence[Retrained], scored: Scored, folder: Pa
 
 
 def _tested(
-    trial: Trial, score: float, parameters: int, found: Retrained, scores: dict[str, float], images: int
+    trial: Trial, score: float, parameters: int, found: Retrained, scores: dict[str, float], images: int, metric: str
 ) -> Tested:
-    return tested(trial.number, trial.name, score, parameters, found.epochs, scores, images)
+    return tested(trial.number, trial.name, score, parameters, found.epochs, scores, images, metric)
 
 
 def _collect(study: StudyFolder, building: Path, found: Sequence[Retrained], choice: Choice, export: Export) -> None:

@@ -5,12 +5,16 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 
+from hpsearch.noise import auc_error
+
 __all__ = ["Bounds", "apart", "interval", "wilson"]
 
 Bounds = tuple[float, float]
 
+_Z = 1.96
 
-def wilson(correct: int, total: int, z: float = 1.96) -> Bounds:
+
+def wilson(correct: int, total: int, z: float = _Z) -> Bounds:
     """The score interval of a proportion.
 
     Wilson, "Probable inference, the law of succession, and statistical inference", JASA 1927.
@@ -33,14 +37,45 @@ def wilson(correct: int, total: int, z: float = 1.96) -> Bounds:
 def interval(metric: str, scores: Mapping[str, float], rows: int) -> Bounds | None:
     """The interval of a metric; None where none is known that holds.
 
+    Of two classes, precision and recall are proportions, of the answers and of the rows that are of the second class.
+    F1 follows from one: with F* = TP / (TP + FP + FN), which is a proportion, it is 2 F* / (1 + F*); Lam, Gopal & Qian,
+    "Confidence Intervals for the F1 Score: A Comparison of Four Methods", 2023, where this is called Wilson indirect.
+    The area under the ROC curve takes the standard error of Hanley & McNeil, see `hpsearch.noise`; an area of 1 has
+    none. A mean of losses, or of absolute errors, takes its standard error. The mean of a metric over more than two
+    classes, the root of a mean square and r2 have none here.
+
     Args:
         metric: Without ``val_``.
-        scores: What was measured; of an accuracy, ``correct`` is how many answers were right.
-        rows: How many rows it was measured on.
+        scores: What the test part gave, as `hpsearch.training.scoring` says it.
+        rows: How many rows that part has.
     """
-    if metric == "accuracy" and "correct" in scores and rows > 0:
+    if metric == "accuracy" and "correct" in scores:
         return wilson(int(scores["correct"]), rows)
-    return None
+    if metric in ("loss", "mae") and f"{metric}_error" in scores:
+        spread = _Z * scores[f"{metric}_error"]
+        return max(scores[metric] - spread, 0.0), scores[metric] + spread
+    if "told" not in scores:
+        return None
+    right, told, answered = (int(scores[name]) for name in ("right", "told", "answered"))
+    if metric == "auc":
+        return _area(scores["auc"], told, rows - told)
+    if metric == "f1":
+        return _f1(right, told + answered - right)
+    total = {"precision": answered, "recall": told}.get(metric, 0)
+    return wilson(right, total) if total else None
+
+
+def _area(auc: float, positives: int, negatives: int) -> Bounds | None:
+    spread = _Z * auc_error(auc, positives, negatives) if positives and negatives else 0.0
+    return (max(auc - spread, 0.0), min(auc + spread, 1.0)) if spread else None
+
+
+def _f1(right: int, either: int) -> Bounds | None:
+    """Of the rows that are of a class or are taken for it, so many are right."""
+    if not either:
+        return None
+    low, high = (2 * share / (1 + share) for share in wilson(right, either))
+    return low, high
 
 
 def apart(first: float, first_bounds: Bounds, second: float, second_bounds: Bounds) -> Bounds:

@@ -152,8 +152,9 @@ def _trained(
     model, trial = _model(folder, training), training.trial
     rates = tuple(epoch.metrics["learning_rate"] for epoch in trace)
     phases = tuple(int(epoch.metrics.get("phase", 1)) for epoch in trace)
+    of = info.name, trial.name
     again = Refit(training.seed, training.folder.log.resolve(), dict(trial.answers), trial.baseline, rates, model)
-    worker.send(replace(again, phases=phases, epochs=training.validated.epochs_budget or None))
+    worker.send(replace(again, phases=phases, epochs=training.validated.epochs_budget or None, of=of))
     while not isinstance(message := worker.receive(), Refitted):
         if isinstance(message, Failed):
             raise RunError(f"Retraining trial {training.called} failed ({message.kind}): {message.message}")

@@ -2,11 +2,33 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
-from hpsearch.results.intervals import wilson
+from hpsearch.metrics import METRICS
+from hpsearch.results.intervals import Bounds, interval
 
-__all__ = ["Tested", "tested"]
+__all__ = ["Tested", "Told", "said", "tested"]
+
+
+@dataclass(frozen=True)
+class Told:
+    """A score on the test part.
+
+    Args:
+        metric: Which, without ``val_``.
+        value: The score; of amounts in their unit.
+        bounds: Its 95 % interval; None where none is known that holds.
+    """
+
+    metric: str
+    value: float
+    bounds: Bounds | None
+
+    def __str__(self) -> str:
+        if self.bounds is None:
+            return said(self.value)
+        return f"{said(self.value)} ({said(self.bounds[0])} to {said(self.bounds[1])})"
 
 
 @dataclass(frozen=True)
@@ -22,10 +44,18 @@ class Tested:
         accuracy: On the test part; None where amounts are told.
         low: Lower bound of the 95 % interval of the accuracy, or of the mean absolute error.
         high: Upper bound.
-        loss: Mean cross-entropy on the test part; of amounts the mean squared error.
+        loss: Mean cross-entropy on the test part, without what a recipe adds to it; of amounts the mean squared error.
         mae: Mean absolute error of amounts, in their unit.
         rmse: Root of the mean squared error, in their unit.
         r2: Share of the variance that is explained.
+        metric: What the search looked at, without ``val_``; empty in what was written before this was kept.
+        value: That metric on the test part; None where it was not kept, or, of a loss of amounts, is of another unit.
+        value_low: Lower bound of its 95 % interval; None where none is known that holds.
+        value_high: Upper bound.
+        auc: Area under the ROC curve on the test part; None where amounts are told.
+        f1: Harmonic mean of precision and recall there.
+        precision: Of the answers that name a class, the share that is right.
+        recall: Of the rows of a class, the share that is recognised.
     """
 
     trial: int
@@ -40,22 +70,52 @@ class Tested:
     mae: float | None = None
     rmse: float | None = None
     r2: float | None = None
+    metric: str = ""
+    value: float | None = None
+    value_low: float | None = None
+    value_high: float | None = None
+    auc: float | None = None
+    f1: float | None = None
+    precision: float | None = None
+    recall: float | None = None
 
     @property
-    def interval(self) -> str:
-        """The accuracy, or the mean absolute error, with its interval."""
+    def told(self) -> list[Told]:
+        """What people are told first: the metric of the search, then accuracy, or the mean absolute error."""
+        usual = Told("mae", self.mae, (self.low, self.high)) if self.mae is not None else None
         if self.accuracy is not None:
-            return f"{self.accuracy:.4f} ({self.low:.4f} to {self.high:.4f})"
-        return f"{self.mae:,.6g} ({self.low:,.6g} to {self.high:,.6g})"
+            usual = Told("accuracy", self.accuracy, (self.low, self.high))
+        found = [usual] if usual is not None else []
+        if self.value is not None and not (usual is not None and self.metric == usual.metric):
+            known = self.value_low is not None and self.value_high is not None
+            bounds = (self.value_low or 0.0, self.value_high or 0.0) if known else None
+            found.insert(0, Told(self.metric, self.value, bounds))
+        return found
 
     @property
-    def metric(self) -> str:
-        """What `interval` is of."""
-        return "mae" if self.accuracy is None else "accuracy"
+    def loss_apart(self) -> bool:
+        """Whether the loss is not among what is told first."""
+        return all(each.metric != "loss" for each in self.told)
+
+
+def said(value: float) -> str:
+    """A score in words: four decimals, six digits of an amount that is large.
+
+    Args:
+        value: The score.
+    """
+    return f"{value:.4f}" if 0.001 <= abs(value) < 100 or not value else f"{value:,.6g}"
 
 
 def tested(
-    trial: int, name: str, validation: float, parameters: int, epochs: int, scores: dict[str, float], images: int
+    trial: int,
+    name: str,
+    validation: float,
+    parameters: int,
+    epochs: int,
+    scores: Mapping[str, float],
+    images: int,
+    metric: str,
 ) -> Tested:
     """A network with its scores.
 
@@ -67,11 +127,28 @@ def tested(
         epochs: How many epochs it was retrained.
         scores: What it scores on the test part: accuracy, correct, loss, or mae, mae_error, rmse, r2, loss.
         images: How many rows that part has.
+        metric: What the search looked at, with or without ``val_``.
     """
-    if "accuracy" in scores:
-        low, high = wilson(int(scores["correct"]), images)
-        return Tested(trial, name, validation, parameters, epochs, scores["accuracy"], low, high, scores["loss"])
-    mae, error = scores["mae"], 1.96 * scores["mae_error"]
-    low, high = max(mae - error, 0.0), mae + error
-    errors = {"mae": mae, "rmse": scores["rmse"], "r2": scores["r2"]}
-    return Tested(trial, name, validation, parameters, epochs, None, low, high, scores["loss"], **errors)
+    metric = metric.removeprefix("val_")
+    usual = "accuracy" if "accuracy" in scores else "mae"
+    low, high = interval(usual, scores, images) or (scores[usual], scores[usual])
+    values = {name: scores.get(name) for name in METRICS if name != "loss"}
+    # The loss of a search tells amounts in standard deviations, which nobody can read beside their unit.
+    value = None if metric == "loss" and usual == "mae" else scores.get(metric)
+    bounds = interval(metric, scores, images) if value is not None else None
+    value_low, value_high = bounds or (None, None)
+    return Tested(
+        trial,
+        name,
+        validation,
+        parameters,
+        epochs,
+        low=low,
+        high=high,
+        loss=scores["loss"],
+        metric=metric,
+        value=value,
+        value_low=value_low,
+        value_high=value_high,
+        **values,
+    )

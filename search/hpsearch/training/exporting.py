@@ -19,11 +19,12 @@ from hpsearch.recipe import HyperModel, Model
 from hpsearch.training.build import Built
 from hpsearch.training.feeding import served
 from hpsearch.training.inputs import Inputs, fed
-from hpsearch.training.preprocessing import save_joined
+from hpsearch.training.preprocessing import exported_names, save_joined
 
 __all__ = ["Source", "exportable", "save_export"]
 
 PROBE_ROWS = 64
+_TEXTS = 'tf.constant([["one"], ["another"]]), a tensor of TensorFlow; Keras takes no texts of NumPy'
 
 
 @dataclass(frozen=True)
@@ -57,7 +58,10 @@ def exportable(built: Built, inputs: Inputs) -> Any:
         inputs: What it was built for.
     """
     network, model = built.network, built.recipe.model
-    if isinstance(model, HyperModel) and (model.pixels == "0..1" or TABLE in inputs.features):
+    named = {given.name for given in getattr(network, "inputs", None) or ()}
+    if isinstance(model, HyperModel) and (
+        model.pixels == "0..1" or TABLE in inputs.features or named - {*inputs.features}
+    ):
         raw = {x.name: keras.Input(x.shape[1:], name=x.name, dtype=x.dtype) for x in _entries(network, inputs)}
         scaled = {name: _from_raw(x, inputs.white, model.pixels) for name, x in raw.items()}
         if len(raw) == 1:
@@ -104,27 +108,37 @@ def save_export(built: Built, source: Source, path: Path, part: Part) -> None:
     network = exportable(built, source.inputs)
     probe = part.take(np.unique(np.linspace(0, len(part) - 1, PROBE_ROWS).astype(np.int64)))
     outputs = np.asarray(network.predict(**served(fed(network, probe), None, 256), verbose=0))
-    names = [given.name for given in network.inputs]
-    columns: Mapping[str, Any] = {}
-    if source.encoding is not None and TABLE in names:
-        names.remove(TABLE)
-        columns = probe.columns
-        save_joined(network, source.encoding, path)
+    images = [given.name for given in network.inputs]
+    encoding = source.encoding if TABLE in images else None
+    called = exported_names(network, encoding)
+    if encoding is not None:
+        images.remove(TABLE)
+    if encoding is not None or any(name != new for name, new in called.items()):
+        save_joined(network, encoding, path)
     else:
         network.save(path)
-    rows = {**{name: probe.inputs[name][:] for name in names}, **columns} if names or columns else {}
-    np.savez(path.with_suffix(".probe.npz"), outputs=outputs, **{f"inputs/{name}": each for name, each in rows.items()})
-    said = _described(source, names, columns)
-    path.with_suffix(".inputs.json").write_text(json.dumps(said, indent=1) + "\n", encoding="utf-8")
+    known = {**probe.inputs, **(probe.columns if encoding is not None else {})}
+    rows = {new: known[name][:] for name, new in called.items() if name in known}
+    said = {new: name for name, new in called.items()}
+    np.savez(
+        path.with_suffix(".probe.npz"),
+        outputs=outputs,
+        names=np.array(json.dumps(said)),
+        **{f"inputs/{name}": each for name, each in rows.items()},
+    )
+    described = _described(source, images, encoding, called)
+    path.with_suffix(".inputs.json").write_text(json.dumps(described, indent=1) + "\n", encoding="utf-8")
 
 
-def _described(source: Source, images: list[str], columns: Mapping[str, Any]) -> dict[str, Any]:
+def _described(
+    source: Source, images: list[str], encoding: Encoding | None, called: Mapping[str, str]
+) -> dict[str, Any]:
     """What an exported model takes and gives."""
     data = source.declaration
     label = data.label if isinstance(data, Table) else "label"
     amount = {"kind": "amount", "name": label}
     return {
-        "inputs": [*_columns_described(source.encoding, columns), *_images_described(source, images)],
+        "inputs": [*_columns_described(encoding, called), *_images_described(source, images, called)],
         "answer": {"kind": "classes", "classes": list(source.class_names)} if source.class_names else amount,
         "missing": list(data.missing) if isinstance(data, Table) else [],
         "folder": (data.folder or "") if isinstance(data, Table) else "",
@@ -132,22 +146,22 @@ def _described(source: Source, images: list[str], columns: Mapping[str, Any]) ->
     }
 
 
-def _columns_described(encoding: Encoding | None, columns: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
-    for name in columns if encoding is not None else ():
-        said = {"name": name, "column": name, "shape": [1]}
+def _columns_described(encoding: Encoding | None, called: Mapping[str, str]) -> Iterator[dict[str, Any]]:
+    for name in encoding.columns if encoding is not None else ():
+        said = {"name": called[name], "column": name, "shape": [1]}
         if name in encoding.categories:  # type: ignore[union-attr]  # no columns without one
             known = list(encoding.categories[name])  # type: ignore[union-attr]  # as above
-            yield {**said, "kind": "category", "dtype": "string", "missing": "", "categories": known}
+            yield {**said, "kind": "category", "dtype": "string", "missing": "", "categories": known, "give": _TEXTS}
         else:
             yield {**said, "kind": "number", "dtype": "float32", "missing": "NaN"}
 
 
-def _images_described(source: Source, images: list[str]) -> Iterator[dict[str, Any]]:
+def _images_described(source: Source, images: list[str], called: Mapping[str, str]) -> Iterator[dict[str, Any]]:
     data = source.declaration
     columns = data.image_columns if isinstance(data, Table) else {}
     for name in images:
         yield {
-            "name": name,
+            "name": called[name],
             "column": columns.get(name, name),
             "kind": "image",
             "shape": list(source.inputs.features[name]),

@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import random
-import time
 from collections.abc import Callable
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import keras
 
 from hpsearch.addresses import Parameter, dimensions
-from hpsearch.blocks.augment import copies_of
 from hpsearch.blocks.files import look_in
 from hpsearch.check import check
 from hpsearch.data.loading import SearchData, find, load_search_data
@@ -25,16 +22,16 @@ from hpsearch.recipe import HyperModel, Model, Recipe
 from hpsearch.resolve import Suggest, resolve
 from hpsearch.space import Space
 from hpsearch.spacefile import load_space
+from hpsearch.trained import missing_files
 from hpsearch.training.build import Built, UserCodeError, build, without_weights
-from hpsearch.training.fit import compiled, encoded
 from hpsearch.training.inputs import Inputs, declared_inputs
 from hpsearch.training.measure import Measures, measure, measure_network
-from hpsearch.training.pretrained import with_local_weights
+from hpsearch.training.pretrained import local_files, to_download, with_local_weights
 from hpsearch.training.reading import check_reading, check_windows
+from hpsearch.training.timing import timed
 
 __all__ = ["at_random", "baseline_costs", "check_buildable", "inspect_space"]
 
-TIMED_STEPS = 10
 DRAWS = 200
 """A space is refused where none of so many draws fits the images."""
 
@@ -97,7 +94,7 @@ def _check_fits(recipe: Recipe, inputs: Inputs, *, fully: bool) -> None:
 
 
 def baseline_costs(space: Space, inputs: Inputs) -> dict[str, int]:
-    """Floating-point operations of one image through each hand-made network, forward.
+    """Floating-point operations of one image through each hand-made network whose files are there, forward.
 
     Args:
         space: The space.
@@ -108,10 +105,10 @@ def baseline_costs(space: Space, inputs: Inputs) -> dict[str, int]:
     """
     costs: dict[str, int] = {}
     for name, recipe in (space.baselines or {}).items():
-        if isinstance(recipe.model, Model):
+        if isinstance(recipe.model, Model) and not missing_files(recipe):
             try:
                 costs[name] = measure(recipe, inputs).flops
-            except (ModelError, UserCodeError) as error:
+            except (ModelError, UserCodeError, WeightsError) as error:
                 raise SpaceError(f"baselines[{name!r}].{error}") from error
     return costs
 
@@ -138,12 +135,16 @@ def inspect_space(request: Inspect) -> Inspected:
         raise SpaceError(f"{request.space_file}: {error}") from error
     samples = _samples(space, inputs, request, data, counted)
     summary = describe(space)
+    absent = {one.name for one in summary.left_out}
     return Inspected(
         summary=summary,
         dimensions=summary.dimensions + len(counted),
         data_found=found.found,
         data_where=found.where if found.found else found.hint,
-        baselines=tuple(_baseline(name, recipe, inputs, request) for name, recipe in (space.baselines or {}).items()),
+        baselines=tuple(
+            _baseline(name, recipe, inputs, request, left_out=name in absent)
+            for name, recipe in (space.baselines or {}).items()
+        ),
         samples=samples,
     )
 
@@ -155,8 +156,8 @@ def _data(space: Space, request: Inspect) -> SearchData:
         raise DataError(f"--time needs the data: {error}") from error
 
 
-def _baseline(name: str, recipe: Recipe, inputs: Inputs, request: Inspect) -> dict[str, Any]:
-    found: dict[str, Any] = {"name": name, **_unknown(), "weights": "random"}
+def _baseline(name: str, recipe: Recipe, inputs: Inputs, request: Inspect, *, left_out: bool) -> dict[str, Any]:
+    found: dict[str, Any] = {"name": name, **_unknown(), "weights": "random", "left_out": left_out}
     try:
         if isinstance(recipe.model, HyperModel):
             found.update(vars(_built_and_measured(recipe, inputs, lambda _: None)[1]))
@@ -164,7 +165,10 @@ def _baseline(name: str, recipe: Recipe, inputs: Inputs, request: Inspect) -> di
             found.update(vars(measure(recipe, inputs)))
         found["weights"] = _weights(recipe, inputs, request)
     except HpsearchError as error:
-        found["error"] = str(error)
+        if left_out and isinstance(error, WeightsError):  # it is measured when its file is there
+            found["weights"] = f"missing: {', '.join(missing_files(recipe))}"
+        else:
+            found["error"] = str(error)
     return found
 
 
@@ -181,16 +185,16 @@ def _built_and_measured(recipe: Recipe, inputs: Inputs, suggest: Suggest) -> tup
 
 
 def _weights(recipe: Recipe, inputs: Inputs, request: Inspect) -> str:
-    """Where the weights of a recipe's backbone would come from."""
+    """Where the weights of the backbones and trained branches of a recipe would come from."""
     folders = [folder for folder in (request.data_dir, request.imports) if folder is not None]
     try:
-        local = with_local_weights(recipe, inputs.shape[0], folders)
+        local = with_local_weights(recipe, inputs, folders)
     except WeightsError as error:
         return f"missing: {error}"
-    weights = getattr(getattr(local.model, "body", None), "weights", None)
-    if weights is None:
-        return "random"
-    return f"found: {weights}" if Path(weights).suffix else "to be downloaded"
+    if to_download(local, inputs):
+        return "to be downloaded"
+    files = list(dict.fromkeys(local_files(local)))
+    return f"found: {', '.join(files)}" if files else "random"
 
 
 def _samples(
@@ -210,7 +214,7 @@ def _sample(
     space: Space, inputs: Inputs, draw: Suggest, counting: Callable[[Parameter], Scalar], data: SearchData | None
 ) -> dict[str, Any]:
     recipe = resolve(space.search, draw)
-    found: dict[str, Any] = {**_unknown(), "seconds": None, "exceeds": [], "recipe": source(recipe)}
+    found: dict[str, Any] = {**_unknown(), "seconds": None, "features": None, "exceeds": [], "recipe": source(recipe)}
     built: Built | None = None
     try:
         if isinstance(recipe.model, HyperModel):
@@ -222,7 +226,9 @@ def _sample(
         found.update(vars(measures), exceeds=_exceeded(space, measures))
         if data is not None and not found["exceeds"]:
             built = built or _built_and_measured(recipe, inputs, counting)[0]
-            found["seconds"] = _predicted_seconds(built, data, inputs)
+            predicted = timed(built, data, inputs)
+            found["seconds"] = predicted.seconds
+            found["features"] = None if predicted.features is None else vars(predicted.features)
     except HpsearchError as error:
         found["error"] = str(error)
     return found
@@ -235,26 +241,3 @@ def _exceeded(space: Space, measures: Measures) -> list[str]:
         return []
     most = {"parameters": limits.parameters, "flops": limits.flops, "memory": limits.memory_bytes}
     return [name for name, limit in most.items() if limit is not None and getattr(measures, name) > limit]
-
-
-def _predicted_seconds(built: Built, data: SearchData, inputs: Inputs) -> float:
-    """Seconds that a whole training would take, judged by a few steps after the first, which compiles."""
-    training = built.recipe.training
-    count = min(TIMED_STEPS * training.batch_size, len(data.train.labels))
-    part = data.train.take(slice(count))
-    trainer = compiled(built, inputs, seed=0)
-    x, y = encoded(built, part, inputs)
-    x = keras.tree.map_structure(lambda rows: rows[:], x)
-    began = time.monotonic()
-    trainer.fit(x, y, batch_size=training.batch_size, epochs=1, verbose=0)
-    trainer.evaluate(x, y, batch_size=training.batch_size, verbose=0)
-    first = time.monotonic() - began
-    began = time.monotonic()
-    trainer.fit(x, y, batch_size=training.batch_size, epochs=1, verbose=0)
-    step = time.monotonic() - began
-    began = time.monotonic()
-    trainer.evaluate(x, y, batch_size=training.batch_size, verbose=0)
-    look = time.monotonic() - began
-    images = len(data.train.labels) * copies_of(training.augment)
-    epoch = (step * images + look * len(data.validation.labels)) / count
-    return first + epoch * built.recipe.epochs

@@ -10,7 +10,7 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
-from hpsearch.errands import Refit
+from hpsearch.errands import Refit, Save
 from hpsearch.messages import Beat, Continued, EpochDone, Go, Halt, Leave, NoRoom, Train
 from hpsearch.study.trial import Epoch, TrialFolder
 from hpsearch.training.checkpoint import NoRoomError
@@ -59,9 +59,9 @@ class Pipe:
             os._exit(TERMINATED)
         self.leaving = True
 
-    def task(self) -> Train | Refit:
+    def task(self) -> Train | Refit | Save:
         """Wait for the next task."""
-        while not isinstance(message := self.connection.recv(), Train | Refit):
+        while not isinstance(message := self.connection.recv(), Train | Refit | Save):
             pass  # a Leave, or an answer, that came too late
         self.busy, self.leaving = True, False
         self._look = self._beat = 0.0

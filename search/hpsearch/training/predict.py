@@ -7,6 +7,10 @@ What is printed is a CSV again: the photo or the line of the row, the answer, an
 ``--top 3`` prints the likeliest classes, ``--json`` prints JSON. What cannot be read is said in a sentence, the others
 go on, and the exit code is 1. `predict(rows, folder)` and `predict_photos(paths)` do the same from Python. The model,
 ``model.keras``, and its description, ``inputs.json``, lie beside this file, or in the folder of ``--export``.
+
+Who calls the model without them gives each input by its name in ``inputs.json``, a row an example: numbers as float32
+(n, 1), NaN where one is missing; texts as ``tf.constant([["one"], [""]])``, since Keras takes no texts of NumPy, empty
+where one is missing; photos as float32 (n, height, width, channels), raw pixels.
 """
 
 from __future__ import annotations
@@ -77,10 +81,13 @@ class Export:
     def _loaded(self) -> Any:
         if self._model is None:
             os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-            if any(each["kind"] == "category" for each in self.inputs):
-                os.environ["KERAS_BACKEND"] = "tensorflow"  # texts are looked up by TensorFlow
+            texts = any(each["kind"] == "category" for each in self.inputs)
+            if texts:
+                os.environ["KERAS_BACKEND"] = "tensorflow"  # which alone looks up texts, whatever else Keras can run on
             import keras
 
+            if texts and keras.config.backend() != "tensorflow":
+                raise RuntimeError("Texts need TensorFlow; set KERAS_BACKEND=tensorflow before Keras is imported.")
             self._model = keras.saving.load_model(self.folder / "model.keras", compile=False)
         return self._model
 

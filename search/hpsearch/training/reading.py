@@ -2,24 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import replace
 from itertools import product
 from typing import Any
 
-from hpsearch.blocks.concat import Branch, Concat
 from hpsearch.blocks.convnet import ConvNet
+from hpsearch.blocks.files import is_there, located
+from hpsearch.blocks.origin import EXPORTED, origin_of
 from hpsearch.blocks.pretrained import Pretrained
 from hpsearch.blocks.reading import check_body, read_by
-from hpsearch.blocks.tiled import Tiled, shape_read
+from hpsearch.blocks.tiled import shape_read
 from hpsearch.domains import possible
 from hpsearch.errors import ModelError, SpaceError, WeightsError, join_address
 from hpsearch.phases import some
+from hpsearch.reads import readers, readings
 from hpsearch.recipe import Model, Recipe, Training
+from hpsearch.space import Space
 from hpsearch.training.inputs import Inputs
 from hpsearch.training.measure import measure
 
-__all__ = ["check_reading", "check_windows"]
+__all__ = ["check_reading", "check_unseen", "check_windows"]
 
 
 def check_reading(model: Any, inputs: Inputs, address: str = "model") -> None:
@@ -33,45 +35,9 @@ def check_reading(model: Any, inputs: Inputs, address: str = "model") -> None:
     Raises:
         SpaceError: Something is not there, or does not fit; the sentence says where.
     """
-    for part, name, where in _parts(model, address):
-        for read in possible(part.input):
-            for body in possible(part.body):
-                if not isinstance(body, Concat):
-                    _check(body, _concrete(read), name, inputs, where)
-
-
-def _parts(model: Any, address: str) -> Iterator[tuple[Any, str | None, str]]:
-    """Every model and branch that may be there, with the name of the branch and its address."""
-    for each in possible(model):
-        if not isinstance(each, Model):
-            continue
-        bodies = possible(each.body)
-        if any(not isinstance(body, Concat) for body in bodies):
-            yield each, None, address
-        for body in bodies:
-            for name, branches in body.branches if isinstance(body, Concat) else ():
-                for branch in possible(branches):
-                    if isinstance(branch, Branch):
-                        yield branch, name, f"{address}.body.{name}"
-
-
-def _concrete(read: Any) -> Any:
-    """What is read, where names within it may be open."""
-    if not isinstance(read, Tiled):
-        return read
-    first = possible(read.inputs)[0]
-    return replace(read, inputs=[possible(name)[0] for name in first])
-
-
-def _check(body: Any, read: Any, name: str | None, inputs: Inputs, address: str) -> None:
-    try:
-        found = read_by(read, name, inputs.features)
-        shape = shape_read(found, inputs.features)
-        check_body(body, found, shape)
-    except ModelError as error:
-        raise SpaceError(error.problem, join_address(address, error.address)) from None
-    if isinstance(body, Pretrained):
-        _check_trained(body, shape, inputs, address)
+    for body, shape, where in readings(model, inputs.features, address):
+        if isinstance(body, Pretrained):
+            _check_trained(body, shape, inputs, where)
 
 
 def _check_trained(body: Pretrained, shape: tuple[int, ...], inputs: Inputs, address: str) -> None:
@@ -88,6 +54,40 @@ def _check_trained(body: Pretrained, shape: tuple[int, ...], inputs: Inputs, add
             raise SpaceError(error.problem, join_address(address, where)) from None
 
 
+def check_unseen(space: Space, fingerprint: str) -> None:
+    """Refuse trained models that have seen the validation part of this data: their scores would be too good.
+
+    Exported models have, and models that were exported on this data before. Weights and models from elsewhere say
+    nothing of what they were trained on.
+
+    Args:
+        space: The space.
+        fingerprint: That of its data.
+
+    Raises:
+        SpaceError: There is one; the sentence says where, and how to make one that has not.
+    """
+    models = {"model": space.search.model}
+    models |= {f"baselines[{name!r}].model": recipe.model for name, recipe in (space.baselines or {}).items()}
+    for address, model in models.items():
+        for part, _, where in readers(model, address):
+            for body in possible(part.body):
+                for path in possible(body.path) if isinstance(body, Pretrained) else ():
+                    _check_unseen(path, fingerprint, join_address(where, "body.path"))
+
+
+def _check_unseen(path: str, fingerprint: str, address: str) -> None:
+    origin = origin_of(located(path)) if is_there(path) else None
+    if origin is None or origin.parts != EXPORTED or origin.data != fingerprint:
+        return
+    trial, study = origin.trial or "TRIAL", origin.study or "NAME"
+    raise SpaceError(
+        f'got "{path}", an exported model: it was trained on the validation part of this data, too, so that its scores '
+        f"would be too good; take one that was not, from: hpsearch save {trial} FILE.keras --study {study}",
+        address,
+    )
+
+
 def check_windows(model: Model, inputs: Inputs) -> None:
     """Check by arithmetic alone that the windows of convolutional networks fit, as far as that can be told.
 
@@ -98,7 +98,7 @@ def check_windows(model: Model, inputs: Inputs) -> None:
     Raises:
         ModelError: One does not; the address begins with ``model``.
     """
-    for part, name, address in _parts(model, "model"):
+    for part, name, address in readers(model, "model"):
         try:
             shape = shape_read(read_by(part.input, name, inputs.features), inputs.features)
             check_body(part.body, part.input, shape)

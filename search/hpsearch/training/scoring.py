@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +14,10 @@ from hpsearch.data.loading import load_test_part
 from hpsearch.data.parts import Part
 from hpsearch.errands import Score, Scored
 from hpsearch.training.apart import on_tensorflow
+from hpsearch.training.class_scores import class_scores
 from hpsearch.training.inputs import fed
 
-__all__ = ["AT_ONCE", "answers", "probabilities", "score_exports", "scores"]
+__all__ = ["AT_ONCE", "answers", "changed_by_loading", "probabilities", "score_exports", "scores"]
 
 AT_ONCE = 256
 """So many rows are answered at a time."""
@@ -57,15 +59,22 @@ def scores(outputs: NDArray[Any], labels: NDArray[Any]) -> dict[str, float]:
         labels: Positions in the class names (n,), whole numbers, or amounts, float.
 
     Returns:
-        ``accuracy``, ``loss`` and ``correct``; of amounts ``mae``, with its standard error ``mae_error``, ``rmse``,
+        ``accuracy``, ``loss`` with its standard error ``loss_error``, ``correct``, and what
+        `hpsearch.training.class_scores` finds; of amounts ``mae``, with its standard error ``mae_error``, ``rmse``,
         ``r2`` and the mean squared error as ``loss``.
     """
     if labels.dtype.kind == "f":
         return _errors(outputs.astype("float64").reshape(-1), labels.astype("float64"))
     shares = probabilities(outputs.astype("float64"))
     correct = int((shares.argmax(axis=1) == labels).sum())
-    likelihood = np.clip(shares[np.arange(len(labels)), labels], 1e-7, 1.0)
-    return {"accuracy": correct / len(labels), "loss": float(-np.log(likelihood).mean()), "correct": correct}
+    losses = -np.log(np.clip(shares[np.arange(len(labels)), labels], 1e-7, 1.0))
+    return {
+        "accuracy": correct / len(labels),
+        "loss": float(losses.mean()),
+        "loss_error": _mean_error(losses),
+        "correct": correct,
+        **class_scores(shares, labels),
+    }
 
 
 def _errors(told: NDArray[np.float64], amounts: NDArray[np.float64]) -> dict[str, float]:
@@ -73,11 +82,16 @@ def _errors(told: NDArray[np.float64], amounts: NDArray[np.float64]) -> dict[str
     square, spread = float((off**2).mean()), float(amounts.var())
     return {
         "mae": float(off.mean()),
-        "mae_error": float(off.std(ddof=1) / np.sqrt(len(off))) if len(off) > 1 else 0.0,
+        "mae_error": _mean_error(off),
         "rmse": float(np.sqrt(square)),
         "r2": 1 - square / spread if spread else 0.0,
         "loss": square,
     }
+
+
+def _mean_error(values: NDArray[np.float64]) -> float:
+    """The standard error of a mean."""
+    return float(values.std(ddof=1) / np.sqrt(len(values))) if len(values) > 1 else 0.0
 
 
 def probabilities(outputs: NDArray[Any]) -> NDArray[Any]:
@@ -112,14 +126,8 @@ def score_exports(request: Score) -> Scored:
     rows: list[tuple[float, ...]] = []
     difference = 0.0
     for path in request.models:
-        with np.load(path.with_suffix(".probe.npz")) as archive:
-            before, probe = archive["outputs"], _probe(archive)
-        texts = any(rows.dtype.kind == "U" for rows in probe.inputs.values())
-        if texts and keras.config.backend() != "tensorflow":
-            now, given = on_tensorflow(_answers_of, path, [probe, _in_memory(part)])
-        else:
-            now, given = _answers_of(path, [probe, part])
-        difference = max(difference, _difference(now, before))
+        off, (given,) = _loaded(path, [part])
+        difference = max(difference, off)
         found.append(scores(given, part.labels))
         rows.append(tuple(_rows(given, part.labels)))
     return Scored(len(part.labels), tuple(found), difference, tuple(rows))
@@ -133,13 +141,41 @@ def _rows(outputs: NDArray[Any], labels: NDArray[Any]) -> list[float]:
     return [float(each) for each in probabilities(outputs.astype("float64")).argmax(axis=1) == labels]
 
 
+def changed_by_loading(path: Path) -> float:
+    """The largest difference between what a model gave when it was saved and what it gives when it is loaded.
+
+    Args:
+        path: A ``.keras`` file, with its ``.probe.npz`` beside it.
+    """
+    return _loaded(path, [])[0]
+
+
+def _loaded(path: Path, parts: list[Part]) -> tuple[float, list[NDArray[Any]]]:
+    """How far what a loaded model gives for its probe is from what was noted, and what it gives for some parts."""
+    with np.load(path.with_suffix(".probe.npz")) as archive:
+        before, probe, names = archive["outputs"], _probe(archive), json.loads(str(archive["names"]))
+    parts = [_as_exported(part, names) for part in parts]
+    texts = any(rows.dtype.kind == "U" for rows in probe.inputs.values())
+    if texts and keras.config.backend() != "tensorflow":
+        now, *given = on_tensorflow(_answers_of, path, [probe, *map(_in_memory, parts)])
+    else:
+        now, *given = _answers_of(path, [probe, *parts])
+    return _difference(now, before), given
+
+
+def _as_exported(part: Part, names: dict[str, str]) -> Part:
+    """Raw rows by the names that an exported model has for them."""
+    known = {**part.inputs, **part.columns}
+    return Part({new: known[name] for new, name in names.items() if name in known} or part.inputs, part.labels)
+
+
 def _answers_of(path: Path, parts: list[Part]) -> list[NDArray[Any]]:
     model = keras.saving.load_model(path, compile=False)
     return [answers(model, part) for part in parts]
 
 
 def _in_memory(part: Part) -> Part:
-    return Part({name: rows[:] for name, rows in part.inputs.items()}, part.labels, part.columns)
+    return Part({name: rows[:] for name, rows in part.inputs.items()}, part.labels)
 
 
 def _probe(archive: Any) -> Part:

@@ -18,7 +18,20 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any, NoReturn
 
-from hpsearch.errands import Average, Averaged, Inspect, Inspected, Look, Looked, Refit, Refitted, Score, Scored
+from hpsearch.errands import (
+    Average,
+    Averaged,
+    Inspect,
+    Inspected,
+    Look,
+    Looked,
+    Refit,
+    Refitted,
+    Save,
+    Saved,
+    Score,
+    Scored,
+)
 from hpsearch.errors import HpsearchError, SpaceError, WeightsError
 from hpsearch.messages import Drop, Failed, Left, Measured, Ready, Refused, Resolved, Setup, Suggest, Train, Trained
 from hpsearch.printing import printing_to
@@ -29,7 +42,7 @@ from hpsearch.training.watch import Leaving
 
 __all__ = ["main"]
 
-Answer = Trained | Refitted | Failed | Drop | Left
+Answer = Trained | Refitted | Saved | Failed | Drop | Left
 
 
 def main(connection: Connection) -> None:
@@ -78,10 +91,17 @@ def _serve(pipe: Pipe) -> None:
     gc.freeze()  # what is loaded now stays; to look through it at the start of every trial took longer than a proposal
     while True:
         task = pipe.task()
-        with logged(task.log if isinstance(task, Refit) else TrialFolder(task.folder).log):
+        with logged(_log(task)):
             answer = trainer.perform(task, pipe)
         pipe.send(answer)
         pipe.done()
+
+
+def _log(task: Train | Refit | Save) -> Path:
+    """Where what is printed goes; the log of a trial that is only read stays as it is."""
+    if isinstance(task, Save):
+        return Path(os.devnull)
+    return task.log if isinstance(task, Refit) else TrialFolder(task.folder).log
 
 
 def _answer(request: Inspect | Score | Look | Average) -> Inspected | Scored | Looked | Averaged:
@@ -136,8 +156,10 @@ class _Trainer:
         from hpsearch.describe import describe
         from hpsearch.training.devices import device_name
         from hpsearch.training.inspection import baseline_costs, check_buildable
+        from hpsearch.training.reading import check_unseen
 
         try:
+            check_unseen(self.space, self.data.fingerprint)
             check_buildable(self.space, self.inputs)
             costs = baseline_costs(self.space, self.inputs)
         except SpaceError as error:
@@ -157,14 +179,17 @@ class _Trainer:
                 backend: str(importlib.import_module(backend).__version__),
             },
             device=device_name(),
+            validation_classes=self.data.validation_classes,
         )
 
-    def perform(self, task: Train | Refit, pipe: Pipe) -> Answer:
+    def perform(self, task: Train | Refit | Save, pipe: Pipe) -> Answer:
         """Train and say how it ended; whatever is raised becomes a failure with a kind."""
         from hpsearch.training.checkpoint import saved_epochs
         from hpsearch.training.failures import failure_kind, failure_sentence
 
         try:
+            if isinstance(task, Save):
+                return self._save(task)
             return self._refit(task, pipe) if isinstance(task, Refit) else self._train(task, pipe)
         except (EOFError, BrokenPipeError, ConnectionResetError):
             raise
@@ -212,6 +237,7 @@ class _Trainer:
     def _refit(self, task: Refit, pipe: Pipe) -> Refitted:
         import keras
 
+        from hpsearch.blocks.origin import EXPORTED, Origin, sign
         from hpsearch.data.parts import joined
         from hpsearch.resolve import from_answers
         from hpsearch.training.exporting import Source, save_export
@@ -246,6 +272,7 @@ class _Trainer:
         replay = Replay(task.learning_rates, task.phases, task.epochs)
         save_script(built, source, replay, task.seed, task.model)
         save_export(built, source, task.model, self.data.validation)
+        sign(task.model, Origin(self.data.fingerprint, EXPORTED, *task.of))
         return Refitted(len(everything.labels), built.parameters)
 
     def rebuilt(self, request: Look) -> Any:
@@ -257,6 +284,25 @@ class _Trainer:
         if request.recipe is None:
             return self._build(self._declared(request.baseline, suggest), suggest)
         return self._build(load_recipe(request.recipe, self.setup.space_file, self.setup.imports), suggest)
+
+    def _save(self, task: Save) -> Saved:
+        import keras
+
+        from hpsearch.recipe import HyperModel, recipe_hash
+        from hpsearch.resolve import from_answers
+        from hpsearch.spacefile import load_recipe
+        from hpsearch.training.saved import save_trial
+
+        keras.utils.clear_session()
+        keras.utils.set_random_seed(task.seed)
+        suggest = from_answers(task.answers)
+        if task.enqueued or (task.baseline and task.baseline not in (self.space.baselines or {})):
+            recipe = load_recipe(task.recipe, self.setup.space_file, self.setup.imports)
+        else:
+            recipe = self._declared(task.baseline, suggest)
+        built = self._build(recipe, suggest)
+        said = built.recipe if isinstance(recipe.model, HyperModel) else recipe
+        return save_trial(task, built, recipe_hash(said, self.inputs.features), self.space, self.data, self.inputs)
 
     def _recipe(self, task: Train, suggest: Any) -> Any:
         """The recipe that somebody enqueued, that of a baseline, or one of the space."""
@@ -279,8 +325,8 @@ class _Trainer:
         folders = [folder for folder in (self.setup.data_dir, self.setup.imports) if folder is not None]
         # Retraining on train + validation takes the momentum of the validated run, like its learning rates.
         said = with_momentum(recipe, len(self.data.train.labels))
-        local = with_local_weights(said, self.inputs.shape[0], folders)
-        wanted = to_download(local, self.inputs.shape[0])
+        local = with_local_weights(said, self.inputs, folders)
+        wanted = to_download(local, self.inputs)
         for file in wanted:
             if file in self.lost:
                 raise WeightsError(self.lost[file])
