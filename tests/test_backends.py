@@ -169,7 +169,7 @@ def test_a_killed_search_over_photos_and_a_table_goes_on_and_its_export_answers_
     run.kill()
     run.wait()
     assert len(history.read_text().splitlines()) - 1 < 6
-    assert "1 interrupted, taken up again" in hpsearch(backend, tmp_path, "run", "killed.py", *arguments)
+    assert "1 interrupted, to be taken up again" in hpsearch(backend, tmp_path, "run", "killed.py", *arguments)
     assert curve(tmp_path, "killed") == whole
 
     said = json.loads(hpsearch(backend, tmp_path, "export-best", "--study", "joined", "--json"))

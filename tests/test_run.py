@@ -336,7 +336,7 @@ def test_kills_and_signals(command, cli, tmp_path, write_space, gated_space, tri
     assert len(history_of(study, 0)) == 1
 
     third = command(*arguments)
-    third.line_with("1 trials so far; 1 interrupted, taken up again")
+    third.line_with("1 trials so far; 1 interrupted, to be taken up again")
     worker()
     third.interrupt()
     third.line_with("Stopping by SIGINT; trials write their checkpoints.")

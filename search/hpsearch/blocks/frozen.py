@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-__all__ = ["freeze", "thaw", "thaw_conflict"]
+__all__ = ["freeze", "leaves", "thaw", "thaw_conflict"]
 
 
 def thaw_conflict(frozen: bool, unfreeze_last: int) -> tuple[str, str] | None:
@@ -32,7 +32,7 @@ def freeze(network: Any, unfreeze_last: int) -> None:
     """
     from keras import layers
 
-    every = list(_leaves(network))
+    every = list(leaves(network))
     learning = every[-unfreeze_last:] if unfreeze_last else []
     _let_learn(network, bool(learning))
     for layer in every:
@@ -48,7 +48,7 @@ def thaw(network: Any) -> None:
         network: A Keras model.
     """
     _let_learn(network, True)
-    for layer in _leaves(network):
+    for layer in leaves(network):
         layer.trainable = True
 
 
@@ -62,12 +62,16 @@ def _let_learn(model: Any, learns: bool) -> None:
             _let_learn(layer, learns)
 
 
-def _leaves(model: Any) -> Iterator[Any]:
-    """The layers of a model, those of models within it in their place."""
+def leaves(model: Any) -> Iterator[Any]:
+    """The layers of a model, those of models within it in their place.
+
+    Args:
+        model: A Keras model.
+    """
     import keras
 
     for layer in model.layers:
         if isinstance(layer, keras.Model):
-            yield from _leaves(layer)
+            yield from leaves(layer)
         else:
             yield layer

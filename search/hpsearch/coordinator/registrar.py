@@ -276,7 +276,7 @@ class Registrar:
         self.agenda.doubles = max(0, self.strategy.last_number - max([-1, *self.ledger.trials, *taken_up]))
         self.tidy()
         if self.ledger.trials:
-            again = f"; {len(taken_up)} interrupted, taken up again" if taken_up else ""
+            again = f"; {len(taken_up)} interrupted, to be taken up again" if taken_up else ""
             self.watcher.note(f"Resuming study {self.folder.name}: {len(self.ledger.trials)} trials so far{again}.")
 
     def _forget(self, number: int) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 
 import keras
 
+from hpsearch.blocks.frozen import leaves
 from hpsearch.phases import FineTune
 
 __all__ = ["Layers"]
@@ -40,7 +41,7 @@ class Layers:
     def _unfreeze(self, backbone: list[Any], last: int | None) -> None:
         within = {id(layer) for layer in backbone}
         for layer, _ in self._as_built:
-            if isinstance(layer, keras.Model) and any(id(leaf) in within for leaf in _leaves(layer)):
+            if isinstance(layer, keras.Model) and any(id(leaf) in within for leaf in leaves(layer)):
                 layer.trainable = True
         learning = backbone if last is None else backbone[-last:]
         kept = [layer for layer in backbone if not any(layer is each for each in learning)]
@@ -53,24 +54,15 @@ class Layers:
             layer.trainable = False
 
 
-def _leaves(model: Any) -> Iterator[Any]:
-    """The layers of a model, those of models within it in their place."""
-    for layer in model.layers:
-        if isinstance(layer, keras.Model):
-            yield from _leaves(layer)
-        else:
-            yield layer
-
-
 def _frozen(network: Any) -> Iterator[list[Any]]:
     """The layers of each model within the network that is frozen in whole or in part; and those frozen beside them."""
     beside: list[Any] = []
     for layer in getattr(network, "layers", ()):
-        leaves = list(_leaves(layer)) if isinstance(layer, keras.Model) else [layer]
-        if not any(leaf.weights and not leaf.trainable for leaf in leaves):
+        within = list(leaves(layer)) if isinstance(layer, keras.Model) else [layer]
+        if not any(leaf.weights and not leaf.trainable for leaf in within):
             continue
         if isinstance(layer, keras.Model):
-            yield leaves
+            yield within
         else:
             beside.append(layer)
     if beside:

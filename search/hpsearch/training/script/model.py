@@ -11,6 +11,7 @@ import keras
 
 from hpsearch.blocks.backbones import Backbone, EfficientNetV2B0
 from hpsearch.blocks.concat import Concat
+from hpsearch.blocks.frozen import leaves
 from hpsearch.blocks.pretrained import Pretrained
 from hpsearch.recipe import Model
 from hpsearch.training.build import Built
@@ -119,7 +120,7 @@ def _frozen(body: Any, network: Any) -> Iterator[str]:
         if isinstance(body, Pretrained):
             yield "NAME.trainable = True"
         return
-    layers = list(_leaves(network))
+    layers = list(leaves(network))
     inner = any(isinstance(layer, keras.Model) for layer in network.layers)
     every = "list(leaves(NAME))" if inner else "NAME.layers"
     if body.unfreeze_last:
@@ -133,14 +134,6 @@ def _frozen(body: Any, network: Any) -> Iterator[str]:
         yield f"for layer in {every}:"
         yield "    if isinstance(layer, layers.Dropout):"
         yield "        layer.rate = 0.0  # training=False does not reach it while the rest learns"
-
-
-def _leaves(model: Any) -> Iterator[Any]:
-    for layer in model.layers:
-        if isinstance(layer, keras.Model):
-            yield from _leaves(layer)
-        else:
-            yield layer
 
 
 def _precision(policy: str) -> tuple[str, ...]:
