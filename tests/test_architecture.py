@@ -125,6 +125,7 @@ LIBRARIES = {
     "psutil": Part("executors", later="study"),
     "PIL": Part("", later="loading training"),
     "sklearn": Part("", later="loading"),
+    "scipy": Part("", later="results"),
     "optuna": Part("strategies", later="study report"),
     "plotly": Part("", later="report"),
     "click": Part("cli"),

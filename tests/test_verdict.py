@@ -186,6 +186,16 @@ class TestVerdict:
     def test_only_an_interval_without_zero_tells_two_apart(self, low, high, maximize, said):
         assert verdict(Estimate((low + high) / 2, low, high), maximize=maximize) == said
 
+    @pytest.mark.parametrize("places", [(3, 3), (3, 7)])
+    def test_seeds_that_agree_by_accident_make_nobody_sure(self, places):
+        """Each of two seeds is wrong on one example more, the same one or another."""
+        difference = np.zeros((2, 287))
+        for seed, place in enumerate(places):
+            difference[seed, place] = -1
+        found = estimate(difference)
+        assert found.high - found.low > 0.004
+        assert verdict(found, maximize=True) == "tie"
+
     def test_networks_of_one_quality_are_mostly_a_tie(self):
         """The best of three that are in truth no better than the fourth is seldom called better."""
         random, times, wrong = random_numbers(3), 300, 0

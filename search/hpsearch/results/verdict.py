@@ -6,15 +6,16 @@ examples there is a matrix (S, n) of what each example contributed to the score 
 the score; its variance, with mean squares MS of a two-way analysis of variance over seeds, over examples and of what
 is left, is estimated by
 
-    (MS_seeds + max(MS_examples - MS_left, 0)) / (S n)
+    max(MS_seeds + max(MS_examples - MS_left, 0), MS_left) / (S n)
 
-and the interval is that of Student's t with Satterthwaite's degrees of freedom. That is the analysis by which several
-readers of the same X-rays are compared, with seeds for readers and examples for X-rays: Dorfman, Berbaum and Metz,
-"Receiver operating characteristic rating analysis: generalization to the population of readers and patients with the
-jackknife method", Investigative Radiology 1992, with the degrees of freedom of Hillis, "A comparison of denominator
-degrees of freedom methods for multiple observer ROC analysis", Statistics in Medicine 2007, never more than there are
-examples for. Two finalists are compared by the matrix of their differences, paired by seed and by example. Where the
-interval of the mean difference holds 0, that is a tie.
+(no less than if all S n were independent, though seeds may happen to agree to the last example), and the interval is
+that of Student's t with Satterthwaite's degrees of freedom. That is the analysis by which several readers of the same
+X-rays are compared, with seeds for readers and examples for X-rays: Dorfman, Berbaum and Metz, "Receiver operating
+characteristic rating analysis: generalization to the population of readers and patients with the jackknife method",
+Investigative Radiology 1992, with the degrees of freedom of Hillis, "A comparison of denominator degrees of freedom
+methods for multiple observer ROC analysis", Statistics in Medicine 2007, never more than there are examples for. Two
+finalists are compared by the matrix of their differences, paired by seed and by example. Where the interval of the mean
+difference holds 0, that is a tie.
 
 Owen's pigeonhole bootstrap ("The pigeonhole bootstrap", Annals of Applied Statistics 2007), which draws seeds and
 examples anew, estimates the same two parts of the variance; but with three seeds it finds a third too little of that of
@@ -72,7 +73,7 @@ def estimate(values: NDArray[Any]) -> Estimate:
     of_seeds = examples * float(((rows - mean) ** 2).sum()) / (seeds - 1)
     of_examples = seeds * float(((columns - mean) ** 2).sum()) / (examples - 1)
     of_left = float((left**2).sum()) / ((seeds - 1) * (examples - 1))
-    parts = of_seeds + max(of_examples - of_left, 0.0)
+    parts = max(of_seeds + max(of_examples - of_left, 0.0), of_left)
     if parts <= 0:
         return Estimate(mean, mean, mean)
     # Where seeds hardly differ, the examples are all there is to go by, and there are no more of them than that.
@@ -121,20 +122,12 @@ def luck_of_epochs(values: NDArray[Any], epochs: Sequence[int]) -> float:
 
 
 def student(freedom: float, level: float = LEVEL) -> float:
-    """How many standard errors an interval reaches to either side.
-
-    Student, "The probable error of a mean", Biometrika 1908. With t = sqrt(f) tan(a), the probability of less than t is
-    the integral of cos(a)^(f - 1).
+    """How many standard errors an interval reaches to either side: Student, "The probable error of a mean", 1908.
 
     Args:
         freedom: Degrees of freedom, 1 or more; need not be whole.
         level: How often the interval is to hold what it is of.
     """
-    import numpy as np
+    from scipy.special import stdtrit
 
-    if freedom > 1e4:
-        return NormalDist().inv_cdf((1 + level) / 2)
-    angles = np.linspace(0, math.pi / 2, 8_001)
-    heights = np.cos(angles) ** (freedom - 1)
-    below = np.concatenate([[0], np.cumsum(heights[1:] + heights[:-1])])
-    return math.sqrt(freedom) * math.tan(float(np.interp(level * below[-1], below, angles)))
+    return float(stdtrit(freedom, (1 + level) / 2))
