@@ -96,7 +96,7 @@ def exported(cli, write_space, tmp_path_factory):
     space = write_space(folder / "mine.py", ODD)
     run = cli("run", space, "--data-dir", folder, "--trials", 1, "--results", folder / "results")
     assert run.code == 0, run
-    said = cli("export-best", "--results", folder / "results")
+    said = cli("export-best", "--no-finals", "--results", folder / "results")
     assert said.code == 0, said
     return folder, folder / "results" / "mine" / "export"
 

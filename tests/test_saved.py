@@ -458,7 +458,7 @@ def test_what_was_exported_is_no_branch_for_the_same_data_and_what_was_saved_is(
     first = write_space(tmp_path / "first.py", four_recipes)
     results = ("--results", tmp_path / "results")
     assert cli("run", first, "--subset", 100, "--trials", 0, *results).code == 0
-    assert cli("export-best", "--study", "first", *results).code == 0
+    assert cli("export-best", "--no-finals", "--study", "first", *results).code == 0
     shutil.copy(tmp_path / "results" / "first" / "export" / "model.keras", tmp_path / "branch.keras")
     second = write_space(tmp_path / "second.py", LEAKING)
     arguments = ("run", second, "--trials", 1, *results)

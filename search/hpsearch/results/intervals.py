@@ -49,7 +49,7 @@ def interval(metric: str, scores: Mapping[str, float], rows: int) -> Bounds | No
         scores: What the test part gave, as `hpsearch.training.scoring` says it.
         rows: How many rows that part has.
     """
-    if metric == "accuracy" and "correct" in scores:
+    if metric == "accuracy" and "correct" in scores and rows > 0:
         return wilson(int(scores["correct"]), rows)
     if metric in ("loss", "mae") and f"{metric}_error" in scores:
         spread = _Z * scores[f"{metric}_error"]
