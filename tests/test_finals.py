@@ -353,6 +353,7 @@ class TestExport:
         assert metrics["chosen"]["parameters"] == 2 * (64 * 16 + 16 + 16 * 10 + 10)
         assert (study / "choice.json").read_text() == choice
         assert "The exported network is the mean of all of them" in said.out
+        assert "gives the mean of their answers" in (study / "export" / "README.md").read_text()
         assert files_of(study / "export") >= {"model.keras", "metrics.json", "inputs.json", "recipe.py", "README.md"}
 
     def test_an_opening_that_was_cut_off_is_gone_on_with(self, study, cli, monkeypatch):

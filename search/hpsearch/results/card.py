@@ -19,6 +19,7 @@ __all__ = ["card", "curve"]
 
 _BLOCKS = "▁▂▃▄▅▆▇█"
 _LONGEST = 60
+_FIRST_SEED = "It is that of the first seed; `model.keras` holds one for each seed and gives the mean of their answers."
 
 
 def card(
@@ -39,6 +40,7 @@ def card(
         f"# {_plain(info.name)}: {', '.join(map(_plain, info.class_names)) or 'amounts'}",
         "",
         *_use(amounts=not info.class_names),
+        *([_FIRST_SEED] if export.ensemble else []),
         "",
         "## What it scores",
         "",

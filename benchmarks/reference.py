@@ -1,0 +1,226 @@
+"""The reference result of a space: a search in a stated time, then finals against the networks made by hand.
+
+Claims nothing beforehand: the table says what was found, whether it beats the best hand-made network, and how sure that
+is. All is done by the commands a user types: `hpsearch run`, `hpsearch finals`, `hpsearch leaderboard --markdown`. The
+test part stays sealed.
+
+    python benchmarks/reference.py spaces/table.py --for 3m
+    python benchmarks/reference.py spaces/cifar.py --for 15m --subset 4000 --epochs 8 --data-dir DATA
+    python benchmarks/reference.py --table                       the table of all that are there
+
+Into `results/reference/SPACE/` go the leaderboard, the winning recipe and what the finals say. `--replace OLD NEW`
+changes the text of the space file first, such as the alpha of a backbone whose weights are not at hand; the page says
+so. The studies stay in `--studies`, and a call that was cut off goes on there.
+"""
+
+# ruff: noqa: T201  # a table on standard output is what this is for
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+from _machine import machine, words
+
+ROOT = Path(__file__).resolve().parents[1]
+SOURCE = ROOT / "search"
+
+
+def main() -> int:
+    """Search, hold finals, and write what they say."""
+    options = _options()
+    if options.table:
+        print(_table(options.output))
+        return 0
+    found = _reference(options)
+    print(_page(found))
+    print(_table(options.output))
+    return 0
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description="A search of a space, and finals against the networks made by hand.")
+    parser.add_argument("space", type=Path, nargs="?", help="a space file with baselines")
+    parser.add_argument("--for", dest="time", default="10m", help="how long to search: 10m, 2h")
+    parser.add_argument("--subset", type=int, help="as of hpsearch run")
+    parser.add_argument("--epochs", type=int, help="as of hpsearch run")
+    parser.add_argument("--seeds", type=int, default=3, help="of the finals")
+    parser.add_argument("--top", type=int, default=2, help="of the finals")
+    parser.add_argument("--replace", nargs=2, action="append", default=[], metavar=("OLD", "NEW"), help="a text in it")
+    parser.add_argument("--data-dir", type=Path, help="as of hpsearch run")
+    parser.add_argument("--studies", type=Path, default=ROOT / "results", help="where the studies are written")
+    parser.add_argument("--output", type=Path, default=ROOT / "results" / "reference", help="where results are kept")
+    parser.add_argument("--table", action="store_true", help="print the table of what is there, no more")
+    options = parser.parse_args()
+    if not options.table and not options.space:
+        parser.error("name a space file")
+    return options
+
+
+def _reference(options: argparse.Namespace) -> dict[str, Any]:
+    name = options.space.stem
+    folder = options.output / name
+    folder.mkdir(parents=True, exist_ok=True)
+    limits = [*_given("--subset", options.subset), *_given("--epochs", options.epochs)]
+    contest = ["--seeds", str(options.seeds), "--top", str(options.top)]
+    _hpsearch(options, "run", _copy(options, name), "--study", name, "--for", options.time, *limits)
+    _hpsearch(options, "finals", "--study", name, *contest)
+    finals = json.loads(_hpsearch(options, "finals", "--study", name, *contest, "--json", read=True))
+    board = _hpsearch(options, "leaderboard", "--study", name, "--markdown", "--top", "10", read=True)
+    (folder / "leaderboard.md").write_text(board, encoding="utf-8")
+    winner = options.studies / name / "trials" / f"{finals['chosen']:05}" / "recipe.py"
+    (folder / "recipe.py").write_text(winner.read_text(encoding="utf-8"), encoding="utf-8")
+    study = json.loads((options.studies / name / "study.json").read_text(encoding="utf-8"))
+    rows = json.loads(_hpsearch(options, "leaderboard", "--study", name, "--json", read=True))
+    found = {
+        "machine": machine(),
+        "load": round(os.getloadavg()[2], 1),
+        "space": name,
+        "objective": study["objective"],
+        "train": study["train_images"],
+        "validation": study["validation_images"],
+        "trials": len(rows),
+        "commands": [
+            f"hpsearch run spaces/{options.space.name} --for {options.time} {' '.join(limits)}".strip(),
+            f"hpsearch finals {' '.join(contest)}",
+        ],
+        "command": shlex.join(["python", "benchmarks/reference.py", *_shown(sys.argv[1:])]),
+        "replaced": options.replace,
+        "finals": finals,
+    }
+    (folder / "reference.json").write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
+    (folder / "README.md").write_text(_page(found) + "\n", encoding="utf-8")
+    return found
+
+
+def _copy(options: argparse.Namespace, name: str) -> Path:
+    """The space file beside the studies, with what was replaced in it."""
+    text = options.space.read_text(encoding="utf-8")
+    for old, new in options.replace:
+        if text.count(old) != 1:
+            raise SystemExit(f"{options.space} holds {old!r} {text.count(old)} times, not once.")
+        text = text.replace(old, new)
+    copy: Path = options.studies / "searched" / f"{name}.py"
+    copy.parent.mkdir(parents=True, exist_ok=True)
+    copy.write_text(text, encoding="utf-8")
+    return copy
+
+
+def _given(option: str, value: object) -> list[str]:
+    return [] if value is None else [option, str(value)]
+
+
+def _shown(arguments: list[str]) -> list[str]:
+    """The arguments without the paths of this machine."""
+    hidden = {"--data-dir": "DATA", "--studies": "STUDIES", "--output": "OUTPUT"}
+    pairs = zip(["", *arguments], arguments, strict=False)
+    return [hidden.get(before, f"spaces/{Path(each).name}" if each.endswith(".py") else each) for before, each in pairs]
+
+
+def _hpsearch(options: argparse.Namespace, *arguments: object, read: bool = False) -> str:
+    start = "from hpsearch.cli.main import main; main(prog_name='hpsearch')"
+    command = [sys.executable, "-c", start, *map(str, arguments), "--results", str(options.studies)]
+    if options.data_dir and arguments[0] in ("run", "finals"):
+        command += ["--data-dir", str(options.data_dir)]
+    environment = {**os.environ, "PYTHONPATH": str(SOURCE)}
+    told = subprocess.run(
+        command, env=environment, check=True, text=True, stdout=subprocess.PIPE if read else sys.stderr
+    )
+    return told.stdout or ""
+
+
+# ---- what is kept
+
+
+def _page(found: dict[str, Any]) -> str:
+    finals = found["finals"]
+    replaced = [f"- Replaced in the space file: `{_line(old)}` by `{_line(new)}`" for old, new in found["replaced"]]
+    lines = [
+        f"# {found['space']}",
+        "",
+        (
+            f"{found['trials']} trials for {found['objective']}; {found['train']:,} examples to train on, "
+            f"{found['validation']:,} to validate on."
+        ),
+        "",
+        f"{words(found['machine'])}; load {found['load']:g} over the last quarter of an hour.",
+        "",
+        *(f"    {command}" for command in found["commands"]),
+        "",
+        f"Finals, {finals['compared']} seeds each:",
+        "",
+        "| finalist | parameters | search | seeds | mean (95 % interval) | to the best made by hand | verdict |",
+        "| --- | --- | --- | --- | --- | --- | --- |",
+        *(_finalist(each) for each in finals["finalists"]),
+        "",
+        *replaced,
+        *([""] if replaced else []),
+        "[leaderboard.md](leaderboard.md) has the ten best of the search, [recipe.py](recipe.py) the recipe with the",
+        "best mean. All of it, from the search on:",
+        "",
+        f"    {_line(found['command'])}",
+    ]
+    return "\n".join(lines)
+
+
+def _finalist(each: dict[str, Any]) -> str:
+    cells = [
+        f"{each['name']}{' (by hand)' if each['baseline'] else ''}",
+        f"{each['parameters'] or 0:,}",
+        _number(each["search"]),
+        " ".join("-" if score is None else f"{score:.4f}" for score in each["scores"]),
+        _mean(each),
+        _difference(each),
+        each["failure"] or each["verdict"] or "",
+    ]
+    return f"| {' | '.join(cells)} |"
+
+
+def _table(output: Path) -> str:
+    """A row for each space that has a reference result."""
+    lines = [
+        "| space | made by hand | found | difference (95 % interval) | verdict | search |",
+        "| --- | --- | --- | --- | --- | --- |",
+    ]
+    for path in sorted(output.glob("*/reference.json")):
+        found = json.loads(path.read_text(encoding="utf-8"))
+        finalists = found["finals"]["finalists"]
+        by_hand = next((each for each in finalists if each["trial"] == found["finals"]["reference"]), None)
+        best = next((each for each in finalists if not each["baseline"] and each["mean"] is not None), None)
+        if by_hand is not None and best is not None:
+            name = f"[{found['space']}]({found['space']}/README.md)"
+            cells = [name, f"{by_hand['name']} {_mean(by_hand)}", _mean(best), _difference(best), best["verdict"] or ""]
+            lines.append(f"| {' | '.join(cells)} | `{found['commands'][0]}` |")
+    return "\n".join(lines)
+
+
+def _mean(each: dict[str, Any]) -> str:
+    return _between(each["mean"], each["low"], each["high"])
+
+
+def _difference(each: dict[str, Any]) -> str:
+    return _between(each["difference"], each["difference_low"], each["difference_high"], "+")
+
+
+def _between(value: float | None, low: float | None, high: float | None, sign: str = "") -> str:
+    if low is None or high is None:
+        return _number(value, sign)
+    return f"{_number(value, sign)} ({_number(low, sign)} to {_number(high, sign)})"
+
+
+def _number(value: float | None, sign: str = "") -> str:
+    return "" if value is None else f"{value:{sign}.4f}"
+
+
+def _line(text: str) -> str:
+    return " ".join(text.split())
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

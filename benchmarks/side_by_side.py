@@ -1,0 +1,209 @@
+"""What a search finds against the best hand-made network of the same space, both trained anew with several seeds.
+
+Claims nothing beforehand: the table says what was found in the time that was given, and whether the difference is more
+than luck. The search chose its recipe by one score on the validation part; so that this does not flatter it, both
+recipes are trained again from scratch, with seeds of their own, on the same split. The validation part is still the
+one that was searched on: a winner of many can keep a little of its luck. The test part stays sealed.
+
+Everything is done by the commands a user types: one `hpsearch run` for the search, one for each seed, of a copy of the
+space file whose only recipes are the two.
+
+    python benchmarks/side_by_side.py spaces/table.py --for 5m --output OUT
+    python benchmarks/side_by_side.py spaces/cifar.py --for 15m --subset 4000 --epochs 8 --data-dir DATA
+    python benchmarks/side_by_side.py --table OUT...        the files of several, in one table
+
+`--replace OLD NEW` changes the text of the space file first, such as the alpha of a backbone whose weights are not at
+hand; the table says so. The studies stay in `--results`, and a call that was cut off goes on there.
+"""
+
+# ruff: noqa: T201  # a table on standard output is what this is for
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+import os
+import shlex
+import statistics
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+from _machine import machine, words
+
+SOURCE = Path(__file__).resolve().parents[1] / "search"
+T_95 = {2: 12.706, 3: 4.303, 4: 3.182, 5: 2.776, 6: 2.571, 7: 2.447, 8: 2.365, 9: 2.306, 10: 2.262}
+"""Two-sided 95 % points of Student's distribution, by the number of seeds."""
+
+AGAIN = """
+
+from dataclasses import replace as _replace
+
+from hpsearch import *
+
+space = _replace(space, baselines={{"by_hand": space.baselines[{baseline!r}], "found": {found}}})
+"""
+
+
+def main() -> int:
+    """Search, train both again, and write the table."""
+    options = _options()
+    if options.table:
+        print(_table([json.loads(path.read_text(encoding="utf-8")) for path in options.table]))
+        return 0
+    found = _side_by_side(options)
+    print(_table([found]))
+    if options.output:
+        options.output.parent.mkdir(parents=True, exist_ok=True)
+        options.output.with_suffix(".json").write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
+        options.output.with_suffix(".py").write_text(found["recipe"], encoding="utf-8")
+    return 0
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description="The best found recipe beside the best hand-made one, with seeds.")
+    parser.add_argument("space", type=Path, nargs="?", help="a space file with baselines")
+    parser.add_argument("--for", dest="time", default="10m", help="how long to search: 10m, 2h")
+    parser.add_argument("--subset", type=int, help="as of hpsearch run")
+    parser.add_argument("--epochs", type=int, help="as of hpsearch run")
+    parser.add_argument("--seeds", type=int, default=3, choices=sorted(T_95), help="how often both are trained again")
+    parser.add_argument("--replace", nargs=2, action="append", default=[], metavar=("OLD", "NEW"), help="a text in it")
+    parser.add_argument("--data-dir", type=Path, help="as of hpsearch run")
+    parser.add_argument("--results", type=Path, default=Path("results"), help="where the studies are written")
+    parser.add_argument("--output", type=Path, help="where to write the figures (.json) and the found recipe (.py)")
+    parser.add_argument("--table", type=Path, nargs="+", help="print the table of these .json files, no more")
+    options = parser.parse_args()
+    if not options.table and not options.space:
+        parser.error("name a space file")
+    return options
+
+
+def _side_by_side(options: argparse.Namespace) -> dict[str, Any]:
+    name = options.space.stem
+    space = _copy(options, name)
+    limits = [*_said("--subset", options.subset), *_said("--epochs", options.epochs)]
+    _hpsearch(options, "run", space, "--study", name, "--for", options.time, *limits)
+    rows = json.loads(_hpsearch(options, "leaderboard", "--study", name, "--json", read=True))
+    ranked = [row for row in rows if row["rank"] is not None]
+    best = next(row for row in ranked if row["baseline"] is None)
+    by_hand = next(row for row in ranked if row["baseline"] is not None)
+    recipe = (options.results / name / "trials" / f"{best['number']:05}" / "recipe.py").read_text(encoding="utf-8")
+    again = space.with_name(f"{name}_again.py")
+    added = AGAIN.format(baseline=by_hand["baseline"], found=recipe.strip())
+    again.write_text(space.read_text(encoding="utf-8") + added, encoding="utf-8")
+    scores: dict[str, list[float]] = {"by_hand": [], "found": []}
+    for seed in range(1, options.seeds + 1):
+        study = f"{name}_seed_{seed}"
+        _hpsearch(options, "run", again, "--study", study, "--trials", "0", "--seed", str(seed), *limits)
+        told = json.loads(_hpsearch(options, "leaderboard", "--study", study, "--json", read=True))
+        for row in told:
+            scores[row["baseline"]].append(row["validation"])
+    run = f"hpsearch run spaces/{options.space.name} --for {options.time} {' '.join(limits)}".strip()
+    return {
+        "machine": machine(),
+        "load": os.getloadavg()[1],
+        "space": name,
+        "run": run,
+        "command": shlex.join(["python", "benchmarks/side_by_side.py", *_shown(sys.argv[1:])]),
+        "replaced": options.replace,
+        "objective": _objective(options, name),
+        "trials": len(rows),
+        "ended": len(ranked),
+        "found": {"trial": best["number"], "searched": best["validation"], "parameters": best["parameters"]},
+        "by_hand": {
+            "name": by_hand["baseline"],
+            "searched": by_hand["validation"],
+            "parameters": by_hand["parameters"],
+        },
+        "seeds": scores,
+        "recipe": recipe,
+    }
+
+
+def _copy(options: argparse.Namespace, name: str) -> Path:
+    """The space file beside the studies, with what was replaced in it."""
+    text = options.space.read_text(encoding="utf-8")
+    for old, new in options.replace:
+        if text.count(old) != 1:
+            raise SystemExit(f"{options.space} holds {old!r} {text.count(old)} times, not once.")
+        text = text.replace(old, new)
+    copy: Path = options.results / "searched" / f"{name}.py"
+    copy.parent.mkdir(parents=True, exist_ok=True)
+    copy.write_text(text, encoding="utf-8")
+    return copy
+
+
+def _said(option: str, value: object) -> list[str]:
+    return [] if value is None else [option, str(value)]
+
+
+def _shown(arguments: list[str]) -> list[str]:
+    """The arguments without the paths of this machine."""
+    hidden = {"--data-dir": "DATA", "--results": "RESULTS", "--output": "OUT"}
+    pairs = zip(["", *arguments], arguments, strict=False)
+    return [hidden.get(before, f"spaces/{Path(each).name}" if each.endswith(".py") else each) for before, each in pairs]
+
+
+def _objective(options: argparse.Namespace, name: str) -> str:
+    told = json.loads((options.results / name / "study.json").read_text(encoding="utf-8"))
+    return str(told["objective"])
+
+
+def _hpsearch(options: argparse.Namespace, *arguments: object, read: bool = False) -> str:
+    start = "from hpsearch.cli.main import main; main(prog_name='hpsearch')"
+    command = [sys.executable, "-c", start, *map(str, arguments), "--results", str(options.results)]
+    if not read and options.data_dir:
+        command += ["--data-dir", str(options.data_dir)]
+    environment = {**os.environ, "PYTHONPATH": str(SOURCE)}
+    told = subprocess.run(
+        command, env=environment, check=True, text=True, stdout=subprocess.PIPE if read else sys.stderr
+    )
+    return told.stdout or ""
+
+
+def _table(every: list[dict[str, Any]]) -> str:
+    lines = [
+        "| space | search | trials | by hand | found | difference, 95 % |  |",
+        "| --- | --- | --- | --- | --- | --- | --- |",
+        *[_row(found) for found in every],
+        "",
+        "Means over seeds of the best epoch's validation score; the difference is paired by seed.",
+    ]
+    machines = sorted({f"{words(found['machine'])}; load {found['load']:.1f} at the end" for found in every})
+    notes = [
+        f"- `{found['space']}`: {', '.join(f'`{old}` -> `{new}`' for old, new in found['replaced'])}"
+        for found in every
+        if found["replaced"]
+    ]
+    commands = [f"    {found['command']}" for found in every]
+    return "\n".join([*lines, "", *machines, "", *notes, *([""] if notes else []), *commands])
+
+
+def _row(found: dict[str, Any]) -> str:
+    by_hand, best = found["seeds"]["by_hand"], found["seeds"]["found"]
+    low, high = _interval([b - a for a, b in zip(by_hand, best, strict=True)])
+    sign = 1 if found["objective"].startswith("max") else -1
+    verdict = "tie" if low <= 0 <= high else "found is better" if low * sign > 0 else "by hand is better"
+    return (
+        f"| {found['space']} | `{found['run']}` | {found['trials']} "
+        f"| {found['by_hand']['name']} {_mean(by_hand)}, {found['by_hand']['parameters']:,} parameters "
+        f"| trial {found['found']['trial']} {_mean(best)}, {found['found']['parameters']:,} parameters "
+        f"| {low:+.3f} to {high:+.3f} | {verdict}, n = {len(best)} |"
+    )
+
+
+def _mean(scores: list[float]) -> str:
+    return f"{statistics.mean(scores):.3f}"
+
+
+def _interval(differences: list[float]) -> tuple[float, float]:
+    """Of a mean, from Student's distribution."""
+    mean = statistics.mean(differences)
+    half = T_95[len(differences)] * statistics.stdev(differences) / math.sqrt(len(differences))
+    return mean - half, mean + half
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
