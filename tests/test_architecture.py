@@ -61,7 +61,7 @@ PARTS = {
     # The record; workers share its words and never touch its storage
     "trial": Part("study.trial study.atomic study.checkpoints", "errors"),
     "study": Part(
-        "study study.folder study.lock study.live study.requests study.keeping study.room",
+        "study study.asked study.folder study.lock study.live study.requests study.keeping study.room",
         "trial addresses domains errors",
     ),
     # Who proposes, and what is said
@@ -99,7 +99,8 @@ PARTS = {
         "metrics study trial errors",
     ),
     "results": Part(
-        "results", "leaderboard launch coordinator executors strategies study trial messages events errors"
+        "results",
+        "leaderboard launch coordinator executors strategies study trial messages events metrics wording errors",
     ),
     "report": Part("results.report", "leaderboard study trial wording errors", later="launch messages"),
     "cli": Part(

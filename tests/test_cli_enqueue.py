@@ -5,6 +5,7 @@ import pytest
 from hpsearch.addresses import Choices, Parameter
 from hpsearch.domains import Between
 from hpsearch.spacefile import load_recipe, load_space
+from hpsearch.study.asked import write_asked
 from hpsearch.study.folder import StudyFolder, StudyInfo
 from hpsearch.study.requests import queued
 from hpsearch.study.trial import Trial
@@ -72,10 +73,25 @@ def begin(study, space, **more):
     study.write_info(info)
 
 
+def test_the_command_is_that_of_the_last_run_of_the_study(enqueue, study, space, tmp_path):
+    begin(study, space, data_dir=str(tmp_path), epochs=2)
+    write_asked(study, {"no-baselines": True, "devices": "cpu"})
+    options = f"--epochs 2 --no-baselines --devices cpu --data-dir {tmp_path} --results {study.path.parent}"
+    said = enqueue(NET)
+    assert said.code == 0, said
+    assert said.out.startswith(f"Queued given; trained first by: hpsearch run {space} ")
+    assert said.out.endswith(f" {options}\n")
+
+
+def test_the_first_run_of_a_study_looks_for_the_data_in_the_same_place(enqueue, tmp_path):
+    assert f" --trials 20 --data-dir {tmp_path} " in enqueue(NET, "--data-dir", tmp_path).out
+
+
 def test_what_is_queued_is_all_that_a_run_needs(enqueue, study, space):
     said = enqueue(NET)
     assert said.code == 0
-    assert said.out == f"Queued given; trained first by: hpsearch run {space} --results {study.path.parent}\n"
+    where = f"--results {study.path.parent}"
+    assert said.out == f"Queued given; trained first by: hpsearch run {space} --trials 20 {where}\n"
     (found,) = queued(study)
     assert found.name == "given"
     assert len(found.hash) == 12
@@ -221,7 +237,7 @@ def test_a_space_that_imports_keras(command, write_space, tmp_path):
         else:
             assert said.err == ""
             assert said.out.splitlines()[1:] == [
-                f"Queued given; trained first by: hpsearch run {space} --results {tmp_path}"
+                f"Queued given; trained first by: hpsearch run {space} --trials 20 --results {tmp_path}"
             ]
     (found,) = queued(StudyFolder(tmp_path / "built"))
     assert found.choices == ((Parameter("training.epochs", Choices((1, 2), True)), 2),)

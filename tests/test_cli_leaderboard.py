@@ -96,7 +96,7 @@ rank  trial         val     interval   train      gap            parameters  FLO
    -  4               -            -       -        -             9,000,000      -    0/20  1m 05s  FAIL: out_of_memory
 
 * baseline
-overfits, far better on images it was trained on: 2
+overfits, far better on what it was trained on: 2
 1 failed: 1 out_of_memory; 1 pruned
 """
 
@@ -112,7 +112,7 @@ rank trial        val    interval  train     gap parameters epochs state
                                                                    out_of_memory
 
 * baseline
-overfits, far better on images it was trained on: 2
+overfits, far better on what it was trained on: 2
 1 failed: 1 out_of_memory; 1 pruned
 """
 
@@ -181,7 +181,7 @@ def test_a_metric_without_an_interval_has_no_column_for_it(tmp_path: Path) -> No
     add(folder, 1, 0.6, 0.2)
     text = call(folder).stdout
     assert "interval" not in text
-    assert "overfits, far better on images it was trained on: 1" in text
+    assert "overfits, far better on what it was trained on: 1" in text
     assert json.loads(call(folder, "--json").stdout)[0]["validation_low"] is None
 
 
@@ -192,7 +192,10 @@ def test_a_metric_without_an_interval_has_no_column_for_it(tmp_path: Path) -> No
         ("val_accuracy", 0.80, 0.84, 10_000, False),
         ("val_accuracy", 0.80, 0.86, 50, False),  # so few images cannot tell
         ("val_accuracy", 0.80, 0.60, 10_000, False),
-        ("val_auc", 0.80, 0.86, 50, True),
+        ("val_auc", 0.80, 0.86, 250, True),
+        ("val_auc", 0.80, 0.86, 50, False),  # how much is luck is not known
+        ("val_f1", 0.60, 0.668, 22, False),
+        ("val_auc", 0.1579, 0.2266, 250, False),  # worse than chance: nothing was learned
         ("", 0.80, 1.0, 10_000, False),
     ],
 )
@@ -410,6 +413,9 @@ def test_a_run_is_watched_to_its_end_and_not_disturbed(
     gate.touch()
     run = command("run", space, "--trials", "2", "--results", results)
     wait_for(lambda: (tmp_path / "reached").exists(), "training")
+    # A run says once a second how far it is, so that it may not have said the score of the first epoch yet.
+    told = results / "mine" / "run.json"
+    wait_for(lambda: [slot["score"] for slot in json.loads(told.read_text())["slots"]] != [None], "a score")
     seen = command("leaderboard", "--results", results, "--watch")
     assert "mine: max val_accuracy, 1 trial (0 complete)" in seen.line_with("mine")
     code = (

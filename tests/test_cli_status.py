@@ -4,6 +4,7 @@ import contextlib
 import json
 import os
 import re
+import shlex
 import subprocess
 import sys
 import time
@@ -13,6 +14,10 @@ from pathlib import Path
 import pytest
 
 from hpsearch.cli import stop as stop_command
+from hpsearch.cli.run import run
+from hpsearch.launch import Request
+from hpsearch.limits import Limits, Target
+from hpsearch.study.asked import write_asked
 from hpsearch.study.folder import StudyFolder, StudyInfo
 from hpsearch.study.live import Live, read_live, write_live
 from hpsearch.study.lock import boot_id
@@ -183,6 +188,56 @@ class TestStatus:
         assert (
             "--subset 500 --epochs 7 --deterministic --skip-bad-images --data-dir 'my data'" in lines(ask("status"))[-1]
         )
+
+    @pytest.mark.parametrize(
+        ("most", "note", "said"),
+        [
+            ({"most_trials": 6}, "the budget of 6 trials is used up; extend it with a higher --trials", "--trials 12"),
+            ({"most_trials": 0}, "nothing but these; search with a higher --trials", "--trials 20"),
+            ({"most_seconds": 90.0}, "the time of 90 s is used up; extend it with a longer --for", "--for 3m"),
+            ({}, "3 trials in a row were no improvement; go on with a higher --patience", "--patience 6"),
+            ({"most_trials": 6}, "stopped by hpsearch stop", "--trials 6"),
+        ],
+    )
+    def test_a_budget_that_is_used_up_is_doubled(self, study, ask, most, note, said):
+        ended(study, note=note)
+        write_live(study, replace(read_live(study), **most))
+        write_asked(study, {"patience": 3})
+        words = lines(ask("status"))[-1]
+        assert f" {said} " in words
+        name = said.split()[0]
+        assert words.count(name) == 1
+
+    def test_a_recipe_in_the_queue_is_trained_without_a_higher_budget(self, study, ask):
+        ended(study, note="the budget of 6 trials is used up; extend it with a higher --trials")
+        write_live(study, replace(read_live(study), most_trials=6))
+        enqueue(study, "mine", RECIPE, (), "abc")
+        assert " --trials 6 " in lines(ask("status"))[-1]
+
+    def test_the_command_says_all_that_the_last_run_was_asked_for(self, study, ask):
+        """What it says reads back as the same request."""
+        ended(study)
+        request = Request(
+            Path("spaces/digits.py"),
+            study.path.parent,
+            limits=Limits(baselines=False, until=Target("val_auc", ">=", 0.9), patience=7, per_trial=5400.0),
+            devices="0,1",
+            per_device=2,
+            keep=0,
+            checkpoint_every=30.0,
+        )
+        write_asked(study, request.asked)
+        words = shlex.split(lines(ask("status"))[-1].removeprefix("Go on with: hpsearch run "))
+        read = run.make_context("run", words).params
+        assert read["no_baselines"] is True
+        assert (read["until"], read["patience"], read["per_trial"]) == (Target("val_auc", ">=", 0.9), 7, 5400.0)
+        assert (read["devices"], read["per_device"], read["keep"]) == ("0,1", 2, 0)
+        assert (read["checkpoint_every"], read["hang_timeout"]) == (30.0, 600.0)
+
+    def test_what_the_last_run_was_asked_for_may_be_unreadable(self, study, ask):
+        ended(study)
+        (study.path / "asked.json").write_text("[")
+        assert lines(ask("status"))[-1].startswith("Go on with: hpsearch run spaces/digits.py --subset 500 --results ")
 
     def test_a_run_that_was_killed(self, study, coordinator, ask):
         """Its last word is that it runs, and its lock file names it; both are old."""

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from hpsearch.data.split import sealed_part, search_parts
+from hpsearch.data.split import Source, sealed_part, search_parts
 from hpsearch.errors import DataError
 
 NAMES = ("a", "b", "c")
@@ -93,3 +93,19 @@ def test_what_cannot_be_split_says_why(sizes, options, words):
     with pytest.raises(DataError) as caught:
         split(labels_of(*sizes), **options)
     assert words in str(caught.value)
+
+
+def test_rows_of_a_table_are_too_few_by_file_and_column():
+    labels = np.array([0] * 5 + [1] * 5 + [2])
+    keys = [str(row) for row in range(11)]
+    rest = {"validation": 0.2, "seed": 0, "test": None, "subset": None}
+    with pytest.raises(DataError) as caught:
+        search_parts(labels, keys, ["Cat", "dog", "cat "], source=Source("pets.csv", "kind"), **rest)
+    assert str(caught.value) == (
+        "pets.csv, column 'kind': the class 'cat ' has 1 row, too few to split into training and validation; it needs "
+        "2 or more, or leave the class out. Did you mean 'Cat'?"
+    )
+    groups = ["x"] * 5 + ["y", "z", "y", "z", "y", "z"]
+    labels = np.array([0] * 5 + [1] * 6)
+    with pytest.raises(DataError, match="the class 'a' has too few groups of the column 'owner' to be in"):
+        search_parts(labels, keys, ["a", "b"], groups=groups, source=Source("pets.csv", "kind", "owner"), **rest)

@@ -61,6 +61,30 @@ def openings(study):
     return json.loads((study / "study.json").read_text())["test_openings"]
 
 
+class TestCard:
+    def test_of_photos_speaks_of_no_table(self, exported):
+        card = (exported[0] / "export" / "README.md").read_text()
+        assert "`model.keras` takes raw pixels, as the data holds them" in card
+        assert "missing value" not in card
+        assert "`hpsearch predict FOLDER photo.jpg`" in card
+        assert "predict.py" not in card  # there is none of a named data set
+        assert "`train.py` is the network" in " ".join(card.split())
+
+    def test_says_how_long_was_trained_as_all_screens_do(self, exported):
+        from hpsearch.wording import duration
+
+        study, *_ = exported
+        spent = duration(sum(trial.seconds for trial in open_study(study.parent).trials()))
+        assert f" in {spent} of training, " in (study / "export" / "README.md").read_text()
+
+    def test_has_a_declaration_of_several_lines_on_one(self):
+        from hpsearch.results.card import _on_a_line
+
+        source = 'Table(\n    "my  things.csv",\n    numeric=(\n        "a",\n        "b, )",\n    ),\n)'
+        assert _on_a_line(source) == 'Table("my  things.csv", numeric=("a", "b, )"))'
+        assert _on_a_line('Named("digits")') == 'Named("digits")'
+
+
 class TestExport:
     def test_everything_is_written(self, exported):
         study, said, _ = exported

@@ -322,6 +322,26 @@ class TestExport:
         assert again.code == 0, again
         assert "nothing was trained or opened again" in again.out
 
+    def test_every_line_of_the_seeds_names_its_metric(self, exported):
+        study, said = exported
+        metrics = json.loads((study / "export" / "metrics.json").read_text())
+        assert metrics["seeds"]["metric"] == "accuracy"
+        assert f"Test accuracy of each seed of {metrics['chosen']['name']}: " in said.out
+        card = (study / "export" / "README.md").read_text()
+        assert "| mean accuracy (95 % interval) |" in card
+        assert "- Its mean accuracy there: " in card
+
+    def test_fewer_seeds_than_were_trained_compare_by_all_that_were(self, study, cli, monkeypatch):
+        monkeypatch.setattr("hpsearch.results.contest.run_repeats", None)  # nothing is trained again
+        before = read_finals(open_study(study.parent))
+        said = cli("export-best", "--results", study.parent, "--seeds", 1)
+        assert said.code == 0, said
+        after = read_finals(open_study(study.parent))
+        assert (after.seeds, after.compared, after.chosen) == (before.seeds, 2, before.chosen)
+        assert [each.mean for each in after.finalists] == [each.mean for each in before.finalists]
+        assert "--seeds 1: all were trained with 2 seeds before, and all of these count." in said.out
+        assert json.loads((study / "export" / "metrics.json").read_text())["seeds"]["seeds"] == before.seeds
+
     def test_a_better_score_found_later_is_no_longer_tested_in_silence(self, exported, cli, tmp_path):
         study = shutil.copytree(exported[0], tmp_path / "results" / "mine")
         folder = open_study(study.parent)

@@ -8,6 +8,9 @@ import sys
 import numpy as np
 import pytest
 
+from hpsearch.data import ImageFolder, Table
+from hpsearch.data.listing import validation_names
+from hpsearch.data.loading import load_search_data
 from hpsearch.study import StudyFolder
 
 pytest.importorskip("plotly", reason="Plotly, a dev dependency, is not here")
@@ -91,6 +94,46 @@ def studied(cli, write_space, four_recipes, tmp_path_factory):
     return run
 
 
+@pytest.fixture
+def photos(tmp_path):
+    """Photos of two classes, each of another colour, one of which cannot be decoded; returns the colours by key."""
+    from PIL import Image
+
+    colors = {}
+    for at in range(60):
+        key = f"{('cat', 'dog')[at % 2]}/{at:02d}.png"
+        (tmp_path / key).parent.mkdir(exist_ok=True)
+        Image.new("RGB", (4, 4), (4 * at, 0, 0)).save(tmp_path / key)
+        colors[key] = 4 * at
+    return colors
+
+
+def shown(part):
+    return np.asarray(part.images[:])[:, 0, 0, 0].tolist()
+
+
+def test_photos_are_named_by_their_files_those_left_out_apart(photos, tmp_path):
+    data = ImageFolder(str(tmp_path), classes=("cat", "dog"), size=(4, 4))
+    (first, *_) = validation_names(data)
+    (tmp_path / first).write_bytes(b"nothing")
+    found = load_search_data(data, skip_bad_images=True)
+    names = validation_names(data, skipped=found.skipped)
+    assert first not in names
+    assert [photos[name] for name in names] == shown(found.validation)
+
+
+def test_rows_of_a_table_are_named_by_their_line_and_their_photo(photos, tmp_path):
+    lines = ["photo,kind", "", *(f"{key},{key[:3]}" for key in photos)]
+    (tmp_path / "list.csv").write_text("\n".join(lines) + "\n")
+    data = Table(str(tmp_path / "list.csv"), label="kind", classes=("cat", "dog"), images=["photo"], size=(4, 4))
+    (first, *_) = validation_names(data, subset=40)
+    (tmp_path / first.split(", ")[1]).write_bytes(b"nothing")
+    found = load_search_data(data, subset=40, skip_bad_images=True)
+    names = [name.split(" of list.csv, ") for name in validation_names(data, subset=40, skipped=found.skipped)]
+    assert [photos[photo] for _, photo in names] == shown(found.validation)
+    assert all(lines[int(line.removeprefix("line ")) - 1].startswith(photo) for line, photo in names)
+
+
 def contents(folder):
     return {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
@@ -123,6 +166,7 @@ def test_the_network_is_asked_once_and_only_read(studied, cli):
     }
     text = (study.path / "report.html").read_text(encoding="utf-8")
     assert text.count('<img src="data:image/png;base64,') == len(found["mistakes"])
+    assert all(f"(validation image {row})" in text for row in found["mistakes"]), "rows of an array have no names"
     assert "confusion" in json.loads(re.search(r'id="figures">(.*?)</script>', text, re.DOTALL)[1])
 
     kept = contents(study.path / "report")
@@ -157,4 +201,9 @@ def test_of_amounts_the_largest_errors_are_shown(studied, cli):
     assert (np.diff(off[found["mistakes"]]) <= 0).all()
     text = (study.path / "report.html").read_text(encoding="utf-8")
     assert "Largest errors" in text
+    lines = (study.path.parent / "houses.csv").read_text().splitlines()
+    for name, row in zip(found["names"].tolist(), found["mistakes"], strict=True):
+        line = int(re.fullmatch(r"line (\d+) of houses.csv", name)[1])
+        assert float(lines[line - 1].split(",")[1]) == pytest.approx(found["labels"][row]), "an editor shows it there"
+        assert f"({name})" in text
     assert "told" in json.loads(re.search(r'id="figures">(.*?)</script>', text, re.DOTALL)[1])

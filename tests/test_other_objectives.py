@@ -3,6 +3,7 @@
 import json
 import math
 import re
+import shutil
 
 import numpy as np
 import pytest
@@ -11,6 +12,7 @@ from hpsearch.coordinator.ledger import Ledger
 from hpsearch.noise import auc_error, standard_error
 from hpsearch.results import tested as told
 from hpsearch.results.intervals import interval, wilson
+from hpsearch.results.shipped import Networks, every_seed
 from hpsearch.space import Objective
 from hpsearch.study.trial import Trial
 
@@ -121,6 +123,64 @@ class TestExport:
             assert export.out.splitlines()[-1] == again.out.splitlines()[-1]
             lines = [[x for x in said.out.splitlines() if x.startswith("  ")] for said in (export, again)]
             assert lines[0] == lines[1]
+
+
+class TestSeeds:
+    def test_are_scored_by_the_metric_of_the_search(self, areas, cli, tmp_path):
+        results = shutil.copytree(areas[0], tmp_path / "results")
+        said = cli("export-best", "--no-finals", "--seeds", 2, "--reopen-test", "--results", results)
+        assert said.code == 0, said
+        metrics = json.loads((results / "mine" / "export" / "metrics.json").read_text())
+        assert metrics["seeds"]["metric"] == "auc"
+        assert metrics["seeds"]["scores"][0] == metrics["chosen"]["auc"]
+        assert f"Test auc of each seed of {metrics['chosen']['name']}: {metrics['chosen']['auc']:.4f}, " in said.out
+        card = (results / "mine" / "export" / "README.md").read_text()
+        assert "Test auc of every seed:" in card
+        if metrics["baseline"]:
+            assert "Difference in mean auc to by_hand on the test part: " in said.out
+        assert "takes columns of a table, as the data holds them" in card
+        assert "`hpsearch predict FOLDER rows.csv`" in " ".join(card.split())
+        assert "photo" not in card
+        assert "images" not in card
+
+    def test_differ_in_the_metric_and_not_in_accuracy(self):
+        """One takes half of the second class for the first, the other takes all rows for the second."""
+        labels = np.repeat([0, 1], [30, 70])
+        careful = np.where((labels == 1) & (np.arange(100) % 2 == 0), 0.9, 0.1)
+        careful[:28] = 0.9
+        eager = np.full(100, 0.9)
+        found = every_seed("val_precision", [1, 2], networks(careful, labels), networks(eager, labels), labels)
+        plain = every_seed("val_accuracy", [1, 2], networks(careful, labels), networks(eager, labels), labels)
+        assert found.metric == "precision"
+        assert found.scores == [pytest.approx(35 / 63)] * 2
+        assert found.difference == pytest.approx(35 / 63 - 0.7)
+        assert found.difference_low < found.difference < found.difference_high
+        assert found.verdict == "worse"
+        assert plain.difference == pytest.approx(0.37 - 0.7)
+
+    def test_of_a_mean_absolute_error_less_is_better(self):
+        random = np.random.default_rng(0)
+        labels = random.random(60) * 100
+        near, far = (networks(labels + shift + random.random(60), labels) for shift in (1.0, 20.0))
+        found = every_seed("val_loss", [1, 2], near, far, labels)
+        assert (found.metric, found.verdict) == ("mae", "better")
+        assert found.difference < 0
+        assert found.low < found.mean < found.high
+
+    def test_where_no_row_makes_a_difference_there_is_no_interval(self):
+        labels = np.repeat([0, 1], [30, 70])
+        found = every_seed("val_auc", [1, 2], networks(labels * 0.8, labels), None, labels)
+        assert (found.mean, found.low, found.verdict) == (1.0, None, None)
+        assert found.without_interval == "no row of the test part makes a difference to the auc"
+
+
+def networks(answers, labels):
+    """Two networks that answer the same: the share of the second class, or amounts (n,)."""
+    from hpsearch.training.scoring import scores
+
+    amounts = labels.dtype.kind == "f"
+    given = answers[:, None] if amounts else np.stack([1 - answers, answers], axis=1)
+    return Networks([scores(given, labels)] * 2, [given] * 2)
 
 
 class TestScreens:

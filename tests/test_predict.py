@@ -11,6 +11,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from hpsearch.training.predict import main
+
 SPACE = """
 recipe = Recipe(
     model=Model(body=ConvNet(stages=[Stage(filters=4)]), pooling="average", head="sigmoid"),
@@ -147,6 +149,8 @@ def test_rows_of_a_table_are_answered(cli, of_rows, tmp_path):
     assert [each["of"] for each in found] == ["2", "3", "4", "5", "6"]
     assert [type(each.get("answer")) for each in found] == [float, float, float, type(None), float]
     assert found[3]["error"] == "the column 'area' holds 'much', which is no number."
+    said = cli("predict", of_rows, tmp_path / "rows.csv")
+    assert said.err == f"Error: {tmp_path / 'rows.csv'}, line 5: {found[3]['error']}\n"
     (tmp_path / "other.csv").write_text("size\n1\n")
     said = cli("predict", of_rows, tmp_path / "other.csv")
     assert said.code == 1
@@ -157,3 +161,20 @@ def test_a_model_of_rows_says_so_to_a_photo(cli, of_rows, seen):
     said = cli("predict", of_rows, seen / "wide.jpg")
     assert said.code == 1
     assert "answers for rows of a CSV file with the columns area, zip" in said.err
+
+
+def test_a_row_whose_photo_is_missing_is_named_by_file_line_and_column(tmp_path, capsys):
+    """No answer is asked for, so that any file will do as the model."""
+    image = {"name": "image", "column": "photo", "kind": "image", "shape": [8, 8, 3], "white": 255}
+    answer = {"kind": "classes", "classes": ["a", "b"]}
+    said = {"inputs": [image], "answer": answer, "folder": "pics", "missing": []}
+    (tmp_path / "inputs.json").write_text(json.dumps(said))
+    (tmp_path / "model.keras").write_bytes(b"")
+    rows = tmp_path / "rows.csv"
+    rows.write_text("photo\nlost.png\n")
+    for files in ([rows], [rows, rows]):
+        assert main([*map(str, files), "--export", str(tmp_path)]) == 1
+        lost = tmp_path / "pics" / "lost.png"
+        assert capsys.readouterr().err.splitlines() == [
+            f"Error: {rows}, line 2: column 'photo': there is no file {lost}."
+        ] * len(files)

@@ -12,17 +12,20 @@ from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from hpsearch.cli.report import watch
 from hpsearch.cli.standing import Standing
 from hpsearch.results.finals import Finalist, Finals, write_finals
 from hpsearch.results.leaderboard import rank
+from hpsearch.results.report.answer_figures import confusion
 from hpsearch.results.report.facts import read_facts
 from hpsearch.results.report.importance import importance
 from hpsearch.results.report.markup import Html, as_script_data, tag
 from hpsearch.results.report.page import page
-from hpsearch.results.report.predictions import Answers, Mistake
+from hpsearch.results.report.predictions import Answers, Mistake, answers_of
+from hpsearch.results.report.words import next_commands
 from hpsearch.results.report.writing import Reporter
 from hpsearch.study import Epoch, StudyFolder, StudyInfo, Trial
 
@@ -128,6 +131,20 @@ def many(results, trials, **more):
     return folder
 
 
+def exported(study, folder, trial, **more):
+    """Write what an export leaves of its scores."""
+    chosen = {"trial": trial, "name": str(trial), "validation": 0.9, "parameters": 9, "epochs": 3, "loss": 0.2}
+    chosen |= {"accuracy": 0.8765, "low": 0.86, "high": 0.89, **more}
+    folder.mkdir()
+    (folder / "model.keras").write_text("")
+    (folder / "metrics.json").write_text(json.dumps({"study": study.name, "chosen": chosen, "test_images": 10_000}))
+
+
+def tiles_of(text):
+    found = re.findall(r"<dt>(.*?)</dt><dd>(.*?)(?:<small>(.*?)</small>)?</dd>", text[: text.index("</dl>")])
+    return {title: (value, note) for title, value, note in found}
+
+
 def facts_of(folder):
     standing = Standing(folder)
     return read_facts(
@@ -229,6 +246,10 @@ def test_what_finals_found_leads(tmp_path, report):
         f"Trained again with 2 seeds, trial {best.number} is the best: val_accuracy 0.9050 (0.9000 to 0.9100)" in text
     )
     assert "Against the best hand-made one, by_hand_0, that is a tie." in text
+    tiles = tiles_of(report(folder))
+    assert tiles[f"best found, trial {best.number}"] == ("0.9050", "0.9000 to 0.9100")
+    assert tiles["best hand-made, by_hand_0"] == ("0.9030", "0.8900 to 0.9100")
+    assert tiles["found is better by"] == ("+0.0020", "mean of 2 seeds, a tie")
 
 
 def test_finals_that_the_hand_made_network_wins_say_how_far_behind_the_search_is(tmp_path, report):
@@ -241,6 +262,79 @@ def test_finals_that_the_hand_made_network_wins_say_how_far_behind_the_search_is
     assert "the hand-made by_hand_0 is the best" in text
     assert "The best that was found, trial 5, is worse, by 0.1030." in text
     assert "The finals are not complete yet." in text
+
+
+def test_an_export_leads_with_its_test_score_and_its_folder(tmp_path, report):
+    folder = many(tmp_path, 12)
+    assert "hpsearch export-best --study night" in Page(report(folder)).text
+    exported(folder, folder.path / "export", 5)
+    written = report(folder)
+    text = Page(written).text
+    said = "Exported is trial 5, which has a test accuracy of 0.8765 (0.8600 to 0.8900), on 10,000 rows"
+    assert text.index(said) < text.index("The search found a network")
+    assert f"hpsearch predict {folder.path / 'export'} photo.jpg" in text
+    assert "hpsearch export-best" not in text
+    assert tiles_of(written)["test accuracy, exported"] == ("0.8765", "0.8600 to 0.8900")
+
+
+def test_an_export_elsewhere_is_found_and_shown_by_the_metric_of_the_search(tmp_path, report):
+    opened = [{"when": 1.76e9, "trials": ["5"], "folder": str(tmp_path / "shipped"), "finished": True}]
+    folder = many(tmp_path / "results", 12, test_openings=opened, data_text="Table('a.csv')")
+    assert "hpsearch export-best" not in Page(report(folder)).text, "the test part is not to be opened again"
+    exported(folder, tmp_path / "shipped", 5, metric="auc", value=0.95)
+    text = Page(report(folder)).text
+    assert "a test auc of 0.9500, on 10,000 rows" in text
+    assert re.search(r"hpsearch predict \S*shipped rows.csv", text)
+
+
+@pytest.mark.parametrize(
+    ("last", "more"),
+    [
+        ("--trials 20", "--trials 40"),
+        ("--trials 20 --for 45m --seed 3", "--trials 40 --for 1h30m --seed 3"),
+        ("--seed 3", "--seed 3"),
+    ],
+)
+def test_going_on_has_budgets_twice_the_last(night, last, more):
+    _, command = next_commands(replace(facts_of(night), go_on=f"hpsearch run spaces/cifar.py {last}"))[-1]
+    assert command == f"hpsearch run spaces/cifar.py {more}"
+
+
+def test_the_name_of_a_trial_is_said_once_in_its_tile(tmp_path, report):
+    folder = begin(tmp_path, objective="min val_loss", class_names=[])
+    folder.trial(0).write(Trial(0, state="COMPLETE", score=0.9))
+    assert tiles_of(report(folder))["best found, trial 0"] == ("0.9000", "")
+
+
+def test_epochs_are_marked_at_whole_numbers(tmp_path, report):
+    folder = begin(tmp_path)
+    folder.trial(0).write(Trial(0, state="COMPLETE", score=0.9, epochs=3, best_epoch=3))
+    folder.trial(0).write_history([Epoch(at, 1.0, {"val_accuracy": 0.3 * at}) for at in (1, 2, 3)])
+    assert figures_of(report(folder))["learning-curves"]["layout"]["xaxis"]["dtick"] == 1
+
+
+def test_the_colour_of_a_mistake_is_its_share_of_the_row(night):
+    _, wrong = confusion(facts_of(night), Answers(Trial(0), [0] * 11 + [1], [1] + [0] * 10 + [1], [], 2)).data
+    assert (wrong["z"][0][1], wrong["zmin"], wrong["zmax"]) == (0.0909, 0, 1)
+
+
+@pytest.mark.parametrize("named", [True, False])
+def test_mistakes_are_named_by_their_files_where_these_are_kept(tmp_path, report, named):
+    folder = many(tmp_path, 12)
+    (folder.path / "report").mkdir()
+    best = facts_of(folder).best.trial
+    arrays = {
+        "predictions": np.array([[0.9, 0.1, 0], [0.2, 0.8, 0]], "float32"),
+        "labels": np.array([0, 0]),
+        "mistakes": np.array([1]),
+        "sizes": np.array([3]),
+        "pictures": np.frombuffer(b"jpg", "uint8"),
+        **({"names": np.array(["cat/<b>é.jpg"])} if named else {}),
+    }
+    np.savez(folder.path / "report" / f"{best.number:05d}-{best.hash[:12]}-epoch-{best.best_epoch}.npz", **arrays)
+    assert isinstance(answers_of(facts_of(folder), ask=False), Answers)
+    text = Page(report(folder)).text
+    assert ("(cat/<b>é.jpg)" if named else "(validation image 1)") in text
 
 
 def test_losses_are_better_when_smaller(tmp_path, report):

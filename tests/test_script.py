@@ -9,6 +9,7 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
+import keras
 import numpy as np
 import pytest
 
@@ -168,7 +169,10 @@ VOCABULARY = {
         dense=[Dense(units=8, batchnorm="before_activation", activation="tanh", kernel_regularizer=L2(0.01))],
     ),
     "bare": Model(body=None, dense=[Dense(units=8, batchnorm="after_activation", batchnorm_momentum=0.5)]),
-    "backbone": Model(body=MobileNetV2(alpha=0.35, weights=None, frozen=False, input_size=32), pooling="average"),
+    "backbone": Model(
+        body=MobileNetV2(alpha=0.35, weights=None, frozen=False, input_size=32, batchnorm_momentum=0.7),
+        pooling="average",
+    ),
     "thawed": Model(
         body=MobileNetV3Small(weights=None, frozen=True, unfreeze_last=5, input_size=32), pooling="average"
     ),
@@ -189,11 +193,18 @@ TRAININGS = {
 }
 
 
+def momenta(network):
+    """How slowly moving statistics follow, in each batch normalisation."""
+    return [layer.momentum for layer in leaves(network) if isinstance(layer, keras.layers.BatchNormalization)]
+
+
 @pytest.mark.parametrize("name", VOCABULARY)
 def test_the_network_of_the_script_is_the_same(name, digits, tmp_path):
     data, inputs, source = digits
     built = built_of(Recipe(model=VOCABULARY[name], training=Training(epochs=4)), inputs)
-    same(built, written(built, source, tmp_path), data.validation.images[:16])
+    module = written(built, source, tmp_path)
+    same(built, module, data.validation.images[:16])
+    assert momenta(built.network) == momenta(module.build_model())
     text = (tmp_path / "model.script" / "train.py").read_text()
     assert "hpsearch" not in text.replace("that hpsearch found", "").replace("needs no hpsearch", "")
     assert max(map(len, text.splitlines())) <= 110

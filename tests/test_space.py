@@ -2,7 +2,7 @@
 
 import pytest
 
-from hpsearch import ConvNet, Model, Recipe, Space, Stage, Training, at_most
+from hpsearch import ConvNet, ImageFolder, Model, Recipe, Space, Stage, Training, at_most
 from hpsearch.declare import source
 from hpsearch.errors import SpaceError
 
@@ -70,3 +70,10 @@ def test_a_limit_belongs_to_what_is_searched():
     assert space(memory="12GB").fingerprint != space(memory="11GB").fingerprint
     assert space(flops=3e8).fingerprint == space(flops=300_000_000).fingerprint
     assert "memory=" not in space(flops=3e8).text
+
+
+def test_a_sigmoid_head_for_three_classes_names_them():
+    model = Model(body=ConvNet(stages=[Stage(filters=4)]), head="sigmoid")
+    data = ImageFolder("pets", classes=("cat", "dog", "empty"), size=8)
+    with pytest.raises(SpaceError, match='got "sigmoid" for 3 classes, cat, dog, empty; it tells two apart'):
+        Space(data=data, search=Recipe(model=model, training=Training(epochs=1, batch_size=8)))

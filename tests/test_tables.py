@@ -106,6 +106,19 @@ class TestDeclaration:
         with pytest.raises(DataError, match="different numbers, which look like an amount; write amount=True"):
             with_classes(Table("flats.csv", label="rent", numeric=("rooms",)), data_dir=tmp_path)
 
+    def test_only_what_is_missing_is_said_to_be(self, tmp_path):
+        (tmp_path / "things.csv").write_text("photo,kind\na.png,x\nb.png,y\n")
+        (tmp_path / "pics").mkdir()
+        data = Table("things.csv", label="kind", images=("photo",), folder="picz", size=8)
+        with pytest.raises(DataError) as caught:
+            with_classes(data, data_dir=tmp_path)
+        said = str(caught.value)
+        assert said.startswith(f"folder= got 'picz', but there is no such folder beside {tmp_path / 'things.csv'};")
+        assert said.endswith("Did you mean pics?")
+        (tmp_path / "things.csv").unlink()
+        with pytest.raises(DataError, match=r"The classes of things\.csv are not known, as it is not here"):
+            with_classes(data, data_dir=tmp_path)
+
     def test_one_class_is_no_classifier(self, tmp_path):
         (tmp_path / "flats.csv").write_text("a,b\n1,x\n2,x\n")
         with pytest.raises(DataError, match="holds one class only, 'x'"):
@@ -134,7 +147,7 @@ class TestFile:
             ("rooms,area,district,rent\n1,big,a,3\n", "a column of texts belongs into categorical="),
             ("rooms,area,district,rent\n1,2,a,\n", "line 2, column 'rent': got nothing; fill it in"),
             ("rooms,area,district,rent\n1,2,a,dear\n", "line 2, column 'rent': got 'dear', which is no number"),
-            ("rooms,area,district,rent\n1,2,a,100\n", "too few to split"),
+            ("rooms,area,district,rent\n1,2,a,100\n", "flats.csv, column 'rent': the class"),
         ],
     )
     def test_what_is_wrong_is_one_sentence_that_says_where(self, tmp_path, content, sentence):

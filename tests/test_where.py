@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hpsearch.errors import InputError
+from hpsearch.errors import InputError, did_you_mean
 from hpsearch.results.fields import Fields, values
 from hpsearch.results.leaderboard import FIELDS, Row, rank
 from hpsearch.results.pareto import front
@@ -135,6 +135,10 @@ def test_whatever_is_written_is_read_or_refused_in_one_sentence(text: str) -> No
     ("text", "said"),
     [
         ("parmeters<3", r"--where got 'parmeters'; allowed: rank, .*val_accuracy, .*Did you mean parameters"),
+        (
+            "val_auc>0.9",
+            "got 'val_auc', which a leaderboard does not hold: the only metric there is that of the obj",
+        ),
         ("1e6>parmeters", r"--where got 'parmeters'; allowed: .*Did you mean parameters"),
         ("state==COMPLET", "state is never 'COMPLET', but one of RUNNING, COMPLETE, PRUNED, FAIL, interrupted"),
         ("parameters<many", "parameters is a number, which 'many' is not"),
@@ -233,3 +237,10 @@ def test_a_sort_has_the_best_first_and_the_unknown_last(rows: list[Row], name: s
 def test_an_unknown_field_is_refused_with_the_nearest() -> None:
     with pytest.raises(InputError, match=r"--sort got 'paramters'; allowed: rank, .*Did you mean parameters"):
         Selection.read(FIELDS_OF_ACCURACY, sort="-paramters")
+
+
+def test_what_may_have_been_meant_is_asked_once() -> None:
+    assert did_you_mean("val_f", ["val_f1", "val_f1", "other"]) == " Did you mean val_f1?"
+    with pytest.raises(InputError) as caught:
+        Fields("val_f1", True).find("val_f", "--where")
+    assert str(caught.value).endswith(" Did you mean val_f1?")

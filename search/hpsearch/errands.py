@@ -202,14 +202,15 @@ class Scored:
         scores: Accuracy, loss and correct answers of each model.
         difference: The largest difference between what a model gave when it was saved and what it gives now that it is
             loaded, over the probes of all models.
-        rows: What each row of the test part contributed to the accuracy (1 or 0), or the absolute error of its amount,
-            for each model.
+        answers: What each model gives, as probabilities (n, classes) or amounts (n, 1), float32.
+        labels: Positions in the class names (n,), whole numbers, or amounts (n,), float.
     """
 
     images: int
     scores: tuple[dict[str, float], ...]
     difference: float
-    rows: tuple[tuple[float, ...], ...] = ()
+    answers: tuple[Any, ...] = ()
+    labels: Any = None
 
 
 @dataclass(frozen=True)
@@ -260,7 +261,8 @@ class Look:
         most: How many mistakes to show.
         output: The ``.npz`` file to write: ``predictions``, probabilities (n, classes) or amounts
             (n, 1), float32; ``labels`` (n,);
-            ``mistakes`` (m,), the positions of the most confident ones; ``sizes`` (m,) and ``pictures``, the bytes of
+            ``mistakes`` (m,), the positions of the most confident ones; ``names`` (m,), the file or line of each,
+            empty where data has none; ``sizes`` (m,) and ``pictures``, the bytes of
             their thumbnails one after the other, where there are images.
     """
 
@@ -290,6 +292,8 @@ class Looked:
 
     Args:
         rows: How many rows the validation part has.
+        names: How many of the mistakes have a name that a person finds them by.
     """
 
     rows: int
+    names: int = 0

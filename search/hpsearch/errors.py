@@ -93,5 +93,5 @@ def did_you_mean(wrong: str, known: Iterable[str]) -> str:
         wrong: What was written.
         known: The names that exist.
     """
-    near = get_close_matches(wrong, list(known), n=3, cutoff=0.5)
+    near = get_close_matches(wrong, list(dict.fromkeys(known)), n=3, cutoff=0.5)
     return f" Did you mean {' or '.join(near)}?" if near else ""

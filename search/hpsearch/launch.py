@@ -25,6 +25,7 @@ from hpsearch.space import Objective
 from hpsearch.spacefile import is_declarative, load_space
 from hpsearch.strategies.choose import open_strategy
 from hpsearch.strategies.optuna import check_database
+from hpsearch.study.asked import Said, write_asked
 from hpsearch.study.atomic import write_text
 from hpsearch.study.folder import StudyFolder, StudyInfo, checked_name
 
@@ -77,6 +78,23 @@ class Request:
         return StudyFolder(self.results / checked_name(self.study or self.space_file.stem))
 
     @property
+    def asked(self) -> dict[str, Said]:
+        """What has to be said again to go on alike, but for what the study keeps, by option; None for a default."""
+        limits, usual = self.limits, Request(self.space_file, self.results)
+        until = limits.until
+        return {
+            "until": f"{until.metric}{until.comparison}{until.value!r}" if until else None,
+            "patience": limits.patience,
+            "per-trial": limits.per_trial,
+            "no-baselines": not limits.baselines,
+            "devices": self.devices,
+            "per-device": self.per_device if self.per_device != usual.per_device else None,
+            "hang-timeout": self.hang_timeout if self.hang_timeout != usual.hang_timeout else None,
+            "checkpoint-every": self.checkpoint_every or None,
+            "keep": self.keep if self.keep != usual.keep else None,
+        }
+
+    @property
     def setup(self) -> Setup:
         """What a worker is to load."""
         imports = self.space_file.parent.resolve()
@@ -122,6 +140,7 @@ def _run(folder: StudyFolder, request: Request, executor: LocalExecutor, show: S
     ready = first_ready(executor)
     with folder.writing():
         info = _open_record(folder, request, ready)
+        write_asked(folder, request.asked)
         objective = Objective.parse(ready.summary.objective)
         strategy = opened(
             folder,

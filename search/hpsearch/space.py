@@ -242,9 +242,11 @@ class Space(Declared):
         """A sigmoid head has one unit, which can tell two classes apart and no more."""
         check_agreement(recipe, self._classes, Objective.parse(self.objective).metric, address)
         models = [model for model in possible(recipe.model) if isinstance(model, Model)]
-        if any("sigmoid" in possible(model.head) for model in models) and len(self.declaration.class_names) != 2:
+        names = self.declaration.class_names
+        if any("sigmoid" in possible(model.head) for model in models) and len(names) != 2:
             raise SpaceError(
-                f'got "sigmoid" for {len(self.declaration.class_names)} classes; write "softmax".',
+                f'got "sigmoid" for {len(names)} classes, {", ".join(names[:10])}{", ..." if len(names) > 10 else ""}; '
+                'it tells two apart: write "softmax", or leave classes out.',
                 join_address(address, "model.head"),
             )
 

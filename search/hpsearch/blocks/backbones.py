@@ -6,8 +6,10 @@ Each takes raw pixels from 0 to 255 and does its own preprocessing inside the mo
 from __future__ import annotations
 
 import warnings
+from dataclasses import replace
 from typing import Any, ClassVar
 
+from hpsearch.blocks.batchnorm import MOMENTUM, follow
 from hpsearch.blocks.frozen import freeze, thaw_conflict
 from hpsearch.blocks.resize import INPUT_SIZE, resized
 from hpsearch.declare import Choice, Declared, Either, Flag, Number, Text, Whole, declared, option
@@ -37,6 +39,8 @@ class Backbone(Declared):
             stored statistics.
         unfreeze_last: How many of a frozen backbone's last layers learn all the same; batch normalisation among them
             stays as it is.
+        batchnorm_momentum: How slowly the moving statistics of a backbone follow that is not frozen. None fits it to
+            the number of steps of an epoch, as ``ConvNet`` does: Keras's 0.999 needs thousands of steps.
     """
 
     pixels: ClassVar[str] = "0..255"
@@ -46,11 +50,15 @@ class Backbone(Declared):
     input_size: int | None = option(INPUT_SIZE, default=None)
     frozen: bool = option(Flag(), default=True)
     unfreeze_last: int = option(Whole(0), default=0)
+    batchnorm_momentum: float | None = option(MOMENTUM, default=None)
 
     def conflict(self) -> tuple[str, str] | None:
         if self.frozen and self.weights is None and not self.unfreeze_last:
             problem = "got None for a frozen backbone, which would stay random"
             return "weights", f'{problem}; write frozen=False or weights="imagenet".'
+        if self.frozen and self.batchnorm_momentum is not None:
+            problem = f"got {self.batchnorm_momentum:g} for a frozen backbone, whose statistics stay as they are"
+            return "batchnorm_momentum", f"{problem}; leave it out, or write frozen=False."
         return thaw_conflict(self.frozen, self.unfreeze_last)
 
     def weights_file(self, size: int) -> str:
@@ -112,6 +120,8 @@ class Backbone(Declared):
         backbone.name = prefix + backbone.name
         if self.frozen:
             freeze(backbone, self.unfreeze_last)
+        elif self.batchnorm_momentum is not None:
+            follow(backbone, self.batchnorm_momentum)
         return backbone(self.preprocessed(x, prefix), training=False if self.frozen else None)
 
     def _loaded(self, input_shape: tuple[int, int, int]) -> Any:
@@ -154,6 +164,10 @@ def _symmetric(x: Any, prefix: str) -> Any:
 @declared
 class VGG16(Backbone):
     """Simonyan and Zisserman, "Very deep convolutional networks for large-scale image recognition", ICLR 2015."""
+
+    def canonical(self) -> VGG16:
+        """It has no batch normalisation."""
+        return replace(self, batchnorm_momentum=None)
 
     def weights_file(self, size: int) -> str:
         return "vgg16_weights_tf_dim_ordering_tf_kernels_notop.h5"

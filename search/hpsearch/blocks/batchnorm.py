@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
+from hpsearch.blocks.frozen import leaves
 from hpsearch.declare import Maybe, Number
 
-__all__ = ["MOMENTUM", "batchnorm"]
+__all__ = ["MOMENTUM", "batchnorm", "follow"]
 
 MOMENTUM = Maybe(Number(at_least=0, below=1))
 """None leaves the momentum to the number of steps of an epoch; whoever trains knows it and says it before building."""
@@ -29,3 +30,17 @@ def batchnorm(x: Any, momentum: float | None, name: str) -> Any:
     from keras import layers
 
     return layers.BatchNormalization(momentum=_UNKNOWN if momentum is None else momentum, name=name)(x)
+
+
+def follow(network: Any, momentum: float) -> None:
+    """Have the moving statistics of a network that somebody else built follow as slowly as this.
+
+    Args:
+        network: A Keras model.
+        momentum: How slowly.
+    """
+    from keras import layers
+
+    for layer in leaves(network):
+        if isinstance(layer, layers.BatchNormalization):
+            layer.momentum = momentum

@@ -128,7 +128,7 @@ class Screen:
         if len(shown) < len(wanted):
             notes.append(f"{len(shown):,} of {len(wanted):,} trials; all of them: --top {len(wanted)}")
         if over := [row for row in shown if row.overfits]:
-            notes.append(f"overfits, far better on images it was trained on: {_named(over)}")
+            notes.append(f"overfits, far better on what it was trained on: {_named(over)}")
         if others := [words for label, words in summary(counts(rows)) if label != "COMPLETE"]:
             notes.append("; ".join(others))
         if any(row.interrupted for row in rows):

@@ -5,12 +5,14 @@ from __future__ import annotations
 import dataclasses
 import os
 from pathlib import Path
+from shlex import quote
 from typing import TYPE_CHECKING
 
 import click
 
 from hpsearch.cli.options import data_dir_option, use_data_dir
 from hpsearch.cli.output import one_line, results_option, say, score
+from hpsearch.cli.status import command_to_go_on
 from hpsearch.errors import InputError, SpaceError, StudyError
 from hpsearch.study.folder import StudyFolder, checked_name
 from hpsearch.study.requests import enqueue as add_to_queue
@@ -63,9 +65,17 @@ def enqueue(space: Path, file: Path, study: str | None, name: str | None, data_d
     if folder.held:
         say(f"Queued {summary.name}: the run on study {folder.name} trains it next.")
     else:
-        where = "" if str(results) == "results" else f" --results {results}"
-        said = f" --study {folder.name}" if folder.name != space.stem else ""
-        say(f"Queued {summary.name}; trained first by: hpsearch run {space}{said}{where}")
+        say(f"Queued {summary.name}; trained first by: {_command(folder, space, data_dir, results)}")
+
+
+def _command(folder: StudyFolder, space: Path, data_dir: Path | None, results: Path) -> str:
+    """The run that trains it: as the last one of the study, or its first."""
+    if folder.exists:
+        return command_to_go_on(folder, results, space=space)
+    said = f" --study {quote(folder.name)}" if folder.name != space.stem else ""
+    data = f" --data-dir {quote(str(data_dir))}" if data_dir is not None else ""
+    where = "" if str(results) == "results" else f" --results {quote(str(results))}"
+    return f"hpsearch run {quote(str(space))}{said} --trials 20{data}{where}"
 
 
 def _name_of(file: Path) -> str:

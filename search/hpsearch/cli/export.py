@@ -9,7 +9,7 @@ import click
 
 from hpsearch.cli.finals import final_screen, finals_options, say_what_starts, show_finals, terms
 from hpsearch.cli.options import data_dir_option, use_data_dir
-from hpsearch.cli.output import count, duration, on_terminal, results_option, say, score, study_option, tell
+from hpsearch.cli.output import count, duration, on_terminal, results_option, say, score, signed, study_option, tell
 from hpsearch.errors import InputError
 
 if TYPE_CHECKING:
@@ -101,6 +101,8 @@ def export_best(
         found = read_finals(folder)
         if found is not None and not no_finals and not as_json:
             show_finals(found)
+            if seeds is not None and seeds < found.compared:
+                say(f"--seeds {seeds}: all were trained with {found.compared} seeds before, and all of these count.")
         show.start()
 
     with show:
@@ -184,24 +186,28 @@ def _of_seeds(done: Export) -> list[str]:
     """What the seeds say together; nothing where there is one."""
     if done.seeds is None or len(done.seeds.seeds) < 2:
         return []
-    said = [f"Seeds of {done.chosen.name}: {_scores(done.seeds)}."]
+    metric = done.metric_of_seeds
+    said = [f"Test {metric} of each seed of {done.chosen.name}: {_scores(done.seeds, metric)}."]
     if done.baseline is not None and done.baseline_seeds is not None:
-        said.append(f"Seeds of {done.baseline.name}: {_scores(done.baseline_seeds)}.")
-        words = {"better": "better", "worse": "worse", "tie": "a tie", None: "no interval, so no verdict"}
-        difference, low, high = (f"{value or 0:+.4f}" for value in _difference(done.seeds))
-        verdict = words[done.seeds.verdict]
-        said.append(f"Difference to {done.baseline.name} on the test part: {difference} ({low} to {high}): {verdict}.")
+        said.append(f"Test {metric} of each seed of {done.baseline.name}: {_scores(done.baseline_seeds, metric)}.")
+        said.append(f"Difference in mean {metric} to {done.baseline.name} on the test part: {_difference(done.seeds)}.")
+    if done.seeds.without_interval:
+        said.append(f"No interval of the {metric}: {done.seeds.without_interval}.")
     what = "the mean of all of them" if done.ensemble else "that of the first seed, as was fixed before"
     return [*said, f"The exported network is {what}."]
 
 
-def _scores(seeds: Seeds) -> str:
+def _scores(seeds: Seeds, metric: str) -> str:
     interval = "" if seeds.low is None else f" ({score(seeds.low)} to {score(seeds.high)})"
-    return f"{', '.join(map(score, seeds.scores))}; mean {score(seeds.mean)}{interval}"
+    return f"{', '.join(map(score, seeds.scores))}; mean {metric} {score(seeds.mean)}{interval}"
 
 
-def _difference(seeds: Seeds) -> tuple[float | None, float | None, float | None]:
-    return seeds.difference, seeds.difference_low, seeds.difference_high
+def _difference(seeds: Seeds) -> str:
+    """With its interval and what that says; without one nothing can be said."""
+    words = {"better": "better", "worse": "worse", "tie": "a tie", None: "no interval, so no verdict"}
+    known = seeds.difference_low is not None
+    between = f" ({signed(seeds.difference_low)} to {signed(seeds.difference_high)})" if known else ""
+    return f"{signed(seeds.difference)}{between}: {words[seeds.verdict]}"
 
 
 def _line(what: str, tested: Tested) -> str:

@@ -38,7 +38,7 @@ def predict(export: Path, files: tuple[Path, ...], top: int, as_json: bool) -> N
         if as_json:
             found.append(said)
         elif "error" in said:
-            click.echo(f"Error: {one_line(said['of'])}: {one_line(said['error'])}", err=True)
+            click.echo(f"Error: {one_line(said.get('where', said['of']))}: {one_line(said['error'])}", err=True)
         else:
             say(_line(said))
     if as_json:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import time
 from collections import Counter
 from collections.abc import Sequence
@@ -29,6 +30,7 @@ from hpsearch.cli.output import (
     tell,
 )
 from hpsearch.results.leaderboard import Row, counts, rank, summary
+from hpsearch.study.asked import Said, read_asked
 from hpsearch.study.folder import StudyFolder, StudyInfo, open_study
 from hpsearch.study.live import Live, LiveSlot, read_live
 from hpsearch.study.lock import Holder, boot_id
@@ -65,29 +67,67 @@ def status(study: str | None, results: Path, as_json: bool) -> None:
         tell(f"Go on with: {command_to_go_on(found.study, results)}")
 
 
-def command_to_go_on(study: StudyFolder, results: Path) -> str:
-    """The command that goes on with a study.
+def command_to_go_on(study: StudyFolder, results: Path, *, space: Path | None = None) -> str:
+    """The command that goes on with a study, with all that its last run was asked for.
+
+    A budget that is used up is doubled, unless a recipe is queued, which is trained all the same.
 
     Args:
         study: The study.
         results: The folder that holds the studies, as the user calls it.
+        space: The space file; None is the one that the study was begun with.
     """
     if (around := study.study_of_finals) is not None:
         return f"hpsearch finals --study {around.name}{_where(results)}"
     info, live = study.info(), read_live(study)
-    words = ["hpsearch run", quote(info.space_file)]
-    if Path(info.space_file).stem != study.name:
-        words.append(f"--study {study.name}")
-    if live and live.most_trials is not None:
-        words.append(f"--trials {live.most_trials}")
-    if live and live.most_seconds is not None:
-        words.append(f"--for {_as_written(live.most_seconds)}")
+    file = info.space_file if space is None else str(space)
+    words = ["hpsearch run", quote(file)]
+    if Path(file).stem != study.name:
+        words.append(f"--study {quote(study.name)}")
+    words += _options(_budgets(study, live))
     # What a study was begun with has to be said again.
     words += [f"--{name} {value}" for name in ("subset", "epochs") if (value := getattr(info, name)) is not None]
     words += [f"--{name.replace('_', '-')}" for name in ("deterministic", "skip_bad_images") if getattr(info, name)]
+    words += _options({name: value for name, value in read_asked(study).items() if name not in _BUDGETS})
     if info.data_dir is not None:
         words.append(f"--data-dir {quote(info.data_dir)}")
     return " ".join(words) + _where(results)
+
+
+_BUDGETS = ("until", "patience")
+_TIMES = ("for", "per-trial", "hang-timeout", "checkpoint-every")
+_SOME_TRIALS = 20
+"""How many trials are named to whoever has asked for none yet."""
+
+
+def _budgets(study: StudyFolder, live: Live | None) -> dict[str, Said]:
+    """What ends the study, by option; what has ended the last run is doubled."""
+    asked = read_asked(study)
+    budgets: dict[str, Said] = {
+        "trials": live.most_trials if live else None,
+        "for": live.most_seconds if live else None,
+        **{name: asked.get(name) for name in _BUDGETS},
+    }
+    # The last word of a run whose budget is used up names the option to go on with.
+    used_up = re.search(r"(?:higher|longer) --([a-z-]+)", live.note) if live and live.state == "ended" else None
+    if used_up is None or queued(study, lambda *_: None):
+        return budgets
+    value = budgets.get(used_up[1])
+    if isinstance(value, int | float):
+        budgets[used_up[1]] = 2 * value or _SOME_TRIALS
+    return budgets
+
+
+def _options(values: dict[str, Said]) -> list[str]:
+    """Options as they are written; those without a value are left out."""
+    words = []
+    for name, value in values.items():
+        if value is True:
+            words.append(f"--{name}")
+        elif value is not None:
+            text = _as_written(float(value)) if name in _TIMES else str(value)
+            words.append(f"--{name} {quote(text)}")
+    return words
 
 
 def _where(results: Path) -> str:

@@ -10,7 +10,7 @@ from hpsearch.data.declarations import Data, ImageFolder
 from hpsearch.data.folders import class_folders
 from hpsearch.data.locate import find
 from hpsearch.data.tables import Table
-from hpsearch.errors import DataError
+from hpsearch.errors import DataError, did_you_mean
 
 __all__ = ["with_classes"]
 
@@ -39,6 +39,7 @@ def _labels(data: Table, data_dir: Path | None) -> tuple[str, ...]:
     """The different labels of a table, sorted."""
     found = find(data, data_dir=data_dir)
     if found.path is None:
+        _check_photos(data, data_dir)
         raise DataError(
             f"The classes of {data.file} are not known, as it is not here; declare classes=('one', 'two'). {found.hint}"
         )
@@ -57,6 +58,24 @@ def _labels(data: Table, data_dir: Path | None) -> tuple[str, ...]:
             "amount; write amount=True, or make classes of it with cuts=(100, 200), or name them all with classes=."
         )
     return tuple(sorted(labels, key=lambda label: (numbers[label], label)))
+
+
+def _check_photos(data: Table, data_dir: Path | None) -> None:
+    """Where the file is here and its photos alone are missing, the sentence is about those.
+
+    Raises:
+        DataError: That is so.
+    """
+    if data.folder is None:
+        return
+    file = find(dataclasses.replace(data, folder=None), data_dir=data_dir).path
+    if file is None:
+        return
+    beside = sorted(path.name for path in file.parent.iterdir() if path.is_dir() and not path.name.startswith("."))
+    raise DataError(
+        f"folder= got {data.folder!r}, but there is no such folder beside {file}; put the photo folder there, or "
+        f"write the name that it has.{did_you_mean(data.folder, beside)}"
+    )
 
 
 def _number(text: str) -> float | None:

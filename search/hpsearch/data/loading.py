@@ -21,11 +21,21 @@ from hpsearch.data.locate import Found, find
 from hpsearch.data.parts import Part, Rows
 from hpsearch.data.photos import fits_into_memory
 from hpsearch.data.pools import open_pool
-from hpsearch.data.split import bands, sealed_part, search_parts
+from hpsearch.data.split import Source, bands, sealed_part, search_parts
 from hpsearch.data.tables import TABLE, Table
 from hpsearch.errors import DataError
 
-__all__ = ["Found", "Part", "SearchData", "find", "load_search_data", "load_test_part", "strata", "table_width"]
+__all__ = [
+    "Found",
+    "Part",
+    "SearchData",
+    "find",
+    "load_search_data",
+    "load_test_part",
+    "source_of",
+    "strata",
+    "table_width",
+]
 
 _HASHED_AT_ONCE = 8_000_000
 """Bytes."""
@@ -159,8 +169,18 @@ def _opened(data: Data, data_dir: Path | None, subset: int | None) -> tuple[Data
         test=pool.test,
         subset=subset,
         groups=pool.groups,
+        source=source_of(data),
     )
     return data, pool, trained, validated
+
+
+def source_of(data: Data) -> Source | None:
+    """The table that a declaration reads, as messages about its rows name it; None where it is another kind.
+
+    Args:
+        data: The declaration.
+    """
+    return Source(data.file, data.label, data.group) if isinstance(data, Table) else None
 
 
 def strata(pool: Pool, class_names: Sequence[str]) -> tuple[NDArray[np.int64], Sequence[str]]:

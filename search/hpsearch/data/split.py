@@ -18,19 +18,34 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from hpsearch.errors import DataError
 
-__all__ = ["bands", "sealed_part", "search_parts"]
+__all__ = ["Source", "bands", "sealed_part", "search_parts"]
 
 Labels = NDArray[np.int64]
 Indices = NDArray[np.int64]
 
 _BANDS = 10
 _ROWS_A_BAND = 10
+
+
+class Source(NamedTuple):
+    """The table that rows come from, for messages.
+
+    Args:
+        file: The file.
+        label: Its column of labels.
+        group: Its column of groups, or None.
+    """
+
+    file: str
+    label: str
+    group: str | None = None
 
 
 def bands(amounts: NDArray[np.float32], keys: Sequence[str]) -> Labels:
@@ -74,6 +89,7 @@ def search_parts(
     test: float | None,
     subset: int | None,
     groups: Sequence[str] | None = None,
+    source: Source | None = None,
 ) -> tuple[Indices, Indices]:
     """The images to train on and to validate on.
 
@@ -86,6 +102,7 @@ def search_parts(
         test: Share of each class that is sealed and left out here; None when the test part is elsewhere.
         subset: How many training images to keep; at most half as many are kept for validation. None keeps all.
         groups: The group of each image, empty for those that have none; groups stay whole. None has no groups.
+        source: The table that the classes come from, for messages; None for images that are in folders or arrays.
 
     Returns:
         Ascending positions of the training and of the validation images.
@@ -94,13 +111,13 @@ def search_parts(
         DataError: A class has too few images or groups, or the subset is larger than the data or smaller than a class
             each.
     """
-    _check_enough(labels, class_names, needed=2 if test is None else 3)
+    _check_enough(labels, class_names, 2 if test is None else 3, source)
     everything = np.arange(len(labels))
     open_part = everything if test is None else np.setdiff1d(everything, sealed_part(labels, keys, test, groups))
     validated = _share_of_each_class(open_part, labels, keys, validation, f"validation {seed}", groups)
     trained = np.setdiff1d(open_part, validated)
     if groups is not None:
-        _check_everywhere(labels, class_names, {"training": trained, "validation": validated})
+        _check_everywhere(labels, class_names, {"training": trained, "validation": validated}, source)
     if subset is None:
         return trained, validated
     _check_subset(subset, len(trained), len(class_names))
@@ -109,24 +126,41 @@ def search_parts(
     return _draw(trained, labels, order, subset), _draw(validated, labels, order, few)
 
 
-def _check_enough(labels: Labels, class_names: Sequence[str], needed: int) -> None:
+def _check_enough(labels: Labels, class_names: Sequence[str], needed: int, source: Source | None) -> None:
     counts = np.bincount(labels, minlength=len(class_names))
     for name, count in zip(class_names, counts.tolist(), strict=True):
         if count < needed:
             parts = "training and validation" if needed == 2 else "training, validation and test"
+            said = f"{source.file}, column {source.label!r}: the" if source else "The"
             raise DataError(
-                f"The class {name!r} has {count} image{'' if count == 1 else 's'}, too few to split into {parts}; "
-                f"it needs {needed} or more, or leave the class out."
+                f"{said} class {name!r} has {count} {'row' if source else 'image'}{'' if count == 1 else 's'}, too few "
+                f"to split into {parts}; it needs {needed} or more, or leave the class out."
+                f"{_spelled_otherwise(name, class_names)}"
             )
 
 
-def _check_everywhere(labels: Labels, class_names: Sequence[str], parts: dict[str, Indices]) -> None:
+def _spelled_otherwise(name: str, class_names: Sequence[str]) -> str:
+    """A question about a class that differs in capitals or spaces alone."""
+    same = [other for other in class_names if other != name and _plain(other) == _plain(name)]
+    return f" Did you mean {' or '.join(map(repr, same))}?" if same else ""
+
+
+def _plain(name: str) -> str:
+    return "".join(name.casefold().split())
+
+
+def _check_everywhere(
+    labels: Labels, class_names: Sequence[str], parts: dict[str, Indices], source: Source | None
+) -> None:
     """Where groups stay whole, a class of few groups may be missing from a part."""
     for part, rows in parts.items():
         for label in np.setdiff1d(np.arange(len(class_names)), labels[rows]).tolist():
+            said = f"{source.file}, column {source.label!r}: the" if source else "The"
+            column = f" of the column {source.group!r}" if source and source.group else ""
             raise DataError(
-                f"The class {class_names[label]!r} has too few groups to be in every part, and none was left for "
-                f"{part}; it needs rows of more groups, or leave the class out."
+                f"{said} class {class_names[label]!r} has too few groups{column} to be in every part, and none was "
+                f"left for {part}; it needs rows of more groups, or leave the class out."
+                f"{_spelled_otherwise(class_names[label], class_names)}"
             )
 
 

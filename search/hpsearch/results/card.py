@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+import re
+import textwrap
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from hpsearch.results.finals import Finals, read_finals
@@ -10,6 +12,7 @@ from hpsearch.results.snippets import snippet
 from hpsearch.results.tested import said
 from hpsearch.study.folder import StudyFolder, StudyInfo
 from hpsearch.study.trial import Trial
+from hpsearch.wording import duration, signed
 
 if TYPE_CHECKING:
     from hpsearch.results.shipped import Export, Seeds
@@ -23,7 +26,12 @@ _FIRST_SEED = "It is that of the first seed; `model.keras` holds one for each se
 
 
 def card(
-    study: StudyFolder, info: StudyInfo, chosen: Trial, export: Export, inputs: Sequence[Mapping[str, Any]]
+    study: StudyFolder,
+    info: StudyInfo,
+    chosen: Trial,
+    export: Export,
+    inputs: Sequence[Mapping[str, Any]],
+    beside: Collection[str],
 ) -> str:
     """The card as Markdown.
 
@@ -33,13 +41,15 @@ def card(
         chosen: The trial that was exported, with the seed of its network.
         export: The retrained networks and their scores; its files may still lie elsewhere than it says.
         inputs: What the model takes, as ``inputs.json`` says it.
+        beside: The names of the other files of the export.
     """
     trials = study.trials()
+    rows = "images" if all(each["kind"] == "image" for each in inputs) else "rows"
     finals = read_finals(study) if export.finals else None
     lines = [
         f"# {_plain(info.name)}: {', '.join(map(_plain, info.class_names)) or 'amounts'}",
         "",
-        *_use(amounts=not info.class_names),
+        *_use(inputs, beside, amounts=not info.class_names),
         *([_FIRST_SEED] if export.ensemble else []),
         "",
         "## What it scores",
@@ -49,12 +59,12 @@ def card(
         "",
         "## How it was found",
         "",
-        *_found(study, info, trials, chosen, export, finals),
+        *_found(study, info, trials, chosen, export, finals, rows),
         "",
         *_curve(study, info, chosen),
         "## What was not tested",
         "",
-        *_limits(info, export),
+        *_limits(info, export, rows),
         "",
         *_loading(export, inputs),
         "## Recipe",
@@ -95,15 +105,24 @@ def _plain(text: str) -> str:
     return " ".join(text.translate(_ESCAPED).split())
 
 
-def _use(*, amounts: bool) -> list[str]:
+def _use(inputs: Sequence[Mapping[str, Any]], beside: Collection[str], *, amounts: bool) -> list[str]:
+    """What it takes and gives, and which commands answer."""
     gives = "amounts in the unit of the data" if amounts else "class probabilities"
-    return [
-        f"`model.keras` takes raw pixels and columns, as the data holds them, and gives {gives}. It is made of stock",
-        "Keras layers and loads without hpsearch. `inputs.json` says what it takes: name, shape and type of each",
-        "input, its column, and what stands for a missing value. `hpsearch predict FOLDER photo.jpg` answers; so does",
-        "`python predict.py photo.jpg`, or `rows.csv`, where that file lies beside it, without hpsearch. `train.py` is",
-        "the network as plain Keras code: it builds, trains and tests it anew, without hpsearch.",
-    ]
+    photos = [each["kind"] == "image" for each in inputs]
+    takes = " and ".join(["raw pixels"] * any(photos) + ["columns of a table"] * (not all(photos)))
+    kept = "name, shape and type of each input"
+    kept += "" if all(photos) else ", its column, and what stands for a missing value"
+    # Photos of several inputs belong together, which rows of a table say.
+    file = "photo.jpg" if photos == [True] else "rows.csv"
+    text = f"`model.keras` takes {takes}, as the data holds them, and gives {gives}. It is made of stock Keras layers "
+    text += f"and loads without hpsearch. `inputs.json` says what it takes: {kept}. `hpsearch predict FOLDER {file}` "
+    text += "answers"
+    text += f"; so does `python predict.py {file}`, without hpsearch." if "predict.py" in beside else "."
+    if "train.py" in beside:
+        text += " `train.py` is the network as plain Keras code: it builds, trains and tests it anew, without hpsearch."
+    whole = re.sub(r"`[^`]*`", lambda code: code[0].replace(" ", "\N{NO-BREAK SPACE}"), text)  # commands stay on a line
+    lines = textwrap.wrap(whole, 118, break_long_words=False, break_on_hyphens=False)
+    return [line.replace("\N{NO-BREAK SPACE}", " ") for line in lines]
 
 
 def _scores(export: Export) -> Iterator[str]:
@@ -130,8 +149,12 @@ def _seeds(export: Export) -> Iterator[str]:
     """What several seeds score, where there are several."""
     if export.seeds is None or len(export.seeds.seeds) < 2:
         return
+    metric = export.metric_of_seeds
+    known = " (95 % interval)" if export.seeds.low is not None else ""
     yield ""
-    yield f"| network | {' | '.join(f'seed {seed}' for seed in export.seeds.seeds)} | mean (95 % interval) |"
+    yield f"Test {metric} of every seed:"
+    yield ""
+    yield f"| network | {' | '.join(f'seed {seed}' for seed in export.seeds.seeds)} | mean {metric}{known} |"
     yield f"| {' | '.join(['---'] * (len(export.seeds.seeds) + 2))} |"
     yield _row_of_seeds("exported", export.seeds)
     if export.baseline_seeds:
@@ -139,66 +162,79 @@ def _seeds(export: Export) -> Iterator[str]:
     if export.seeds.verdict:
         words = {"better": "better than", "worse": "worse than", "tie": "a tie with"}
         low, high = export.seeds.difference_low, export.seeds.difference_high
-        between = "" if low is None or high is None else f" ({low:+.4f} to {high:+.4f})"
+        between = "" if low is None or high is None else f" ({signed(low)} to {signed(high)})"
         yield ""
         yield (
-            f"On the test part it is {words[export.seeds.verdict]} the best network made by hand: "
-            f"{export.seeds.difference or 0.0:+.4f}{between}."
+            f"In mean {metric} on the test part it is {words[export.seeds.verdict]} the best network made by hand: "
+            f"{signed(export.seeds.difference)}{between}."
         )
+    elif export.baseline_seeds:
+        yield ""
+        difference = signed(export.seeds.difference)
+        yield f"Mean {metric} minus that of the best network made by hand: {difference}; no interval, so no verdict."
+    if export.seeds.without_interval:
+        yield ""
+        yield f"There is no interval of the {metric}: {export.seeds.without_interval}."
 
 
 def _row_of_seeds(what: str, seeds: Seeds) -> str:
-    between = "" if seeds.low is None or seeds.high is None else f" ({seeds.low:.4f} to {seeds.high:.4f})"
-    return f"| {what} | {' | '.join(f'{score:.4f}' for score in seeds.scores)} | {seeds.mean:.4f}{between} |"
+    between = "" if seeds.low is None or seeds.high is None else f" ({said(seeds.low)} to {said(seeds.high)})"
+    return f"| {what} | {' | '.join(map(said, seeds.scores))} | {said(seeds.mean)}{between} |"
 
 
 def _found(
-    study: StudyFolder, info: StudyInfo, trials: Sequence[Trial], chosen: Trial, export: Export, finals: Finals | None
+    study: StudyFolder,
+    info: StudyInfo,
+    trials: Sequence[Trial],
+    chosen: Trial,
+    export: Export,
+    finals: Finals | None,
+    rows: str,
 ) -> Iterator[str]:
     again = study.finals.trials() if finals is not None else []
-    hours = sum(trial.seconds for trial in (*trials, *again)) / 3600
+    spent = duration(sum(trial.seconds for trial in (*trials, *again)))
     looks = sum(trial.epochs for trial in (*trials, *again))
-    part = f" (a subset of {info.subset:,} training images was searched)" if info.subset else ""
-    yield f"- Data: `{' '.join(info.data_text.split())}`{part}, fingerprint `{info.data_fingerprint}`."
+    part = f" (a subset of {info.subset:,} training {rows} was searched)" if info.subset else ""
+    yield f"- Data: `{_on_a_line(info.data_text)}`{part}, fingerprint `{info.data_fingerprint}`."
     count = f"{len(trials):,} trial{'s' * (len(trials) != 1)}"
     yield (
-        f"- Searched: {count} in {hours:.2f} hours of training, {looks:,} looks at validation, by "
-        f"{info.strategy}, for {info.objective} on {info.validation_images:,} validation images."
+        f"- Searched: {count} in {spent} of training, {looks:,} looks at validation, by "
+        f"{info.strategy}, for {info.objective} on {info.validation_images:,} validation {rows}."
     )
     if finals is not None:
-        yield from _of_finals(finals, chosen)
+        yield from _of_finals(finals, chosen, rows)
     else:
         yield "- Chosen by its validation score, which is optimistic, because it won: no finals were held."
     what = f"the mean of {len(export.seeds.seeds)} networks" if export.ensemble and export.seeds else "the network"
     yield (
-        f"- Retrained on train + validation ({export.train_images:,} images) for {export.chosen.epochs} epochs at the "
-        f"learning rates of the validated run; exported is {what} of seed {chosen.seed}, fixed before."
+        f"- Retrained on train + validation ({export.train_images:,} {rows}) for {_epochs(export.chosen.epochs)} at "
+        f"the learning rates of the validated run; exported is {what} of seed {chosen.seed}, fixed before."
         if not export.ensemble
-        else f"- Retrained on train + validation ({export.train_images:,} images) for {export.chosen.epochs} epochs; "
+        else f"- Retrained on train + validation ({export.train_images:,} {rows}) for {_epochs(export.chosen.epochs)}; "
         f"exported is {what}, fixed before."
     )
     opened = len(info.test_openings)
     honesty = "once." if opened == 1 else f"{opened} times: only the first opening is an honest test."
-    yield f"- Tested on {export.test_images:,} images that no search saw, opened {honesty}"
+    yield f"- Tested on {export.test_images:,} {rows} that no search saw, opened {honesty}"
     yield f"- Versions: {', '.join(f'{name} {version}' for name, version in info.versions.items())}."
 
 
-def _of_finals(finals: Finals, chosen: Trial) -> Iterator[str]:
+def _of_finals(finals: Finals, chosen: Trial, rows: str) -> Iterator[str]:
     mine = finals.finalist(chosen.number)
     yield (
         f"- Finals: {len(finals.finalists)} recipes, each trained with {len(finals.seeds)} seeds and compared on "
-        f"{finals.validation:,} validation images."
+        f"{finals.validation:,} validation {rows}."
     )
     if mine is None or mine.mean is None:
         return
-    between = "" if mine.low is None or mine.high is None else f" ({mine.low:.4f} to {mine.high:.4f})"
-    said = f"- Its mean there: {mine.mean:.4f}{between}"
+    between = "" if mine.low is None or mine.high is None else f" ({said(mine.low)} to {said(mine.high)})"
+    line = f"- Its mean {finals.objective.split()[-1].removeprefix('val_')} there: {said(mine.mean)}{between}"
     if mine.verdict is not None and mine.difference is not None:
         words = {"better": "better than", "worse": "worse than", "tie": "a tie with"}
-        said += f"; {words[mine.verdict]} the best network made by hand ({mine.difference:+.4f})"
-    yield f"{said}."
+        line += f"; {words[mine.verdict]} the best network made by hand ({signed(mine.difference)})"
+    yield f"{line}."
     if mine.chance == "tie":
-        yield "- **It is a tie with chance: nothing was learned that helps on other images.**"
+        yield "- **It is a tie with chance: nothing was learned that helps on others.**"
 
 
 def _curve(study: StudyFolder, info: StudyInfo, chosen: Trial) -> Iterator[str]:
@@ -231,16 +267,25 @@ def curve(values: Sequence[float]) -> str:
     return "".join(_BLOCKS[min(int((value - low) / span * len(_BLOCKS)), len(_BLOCKS) - 1)] for value in values)
 
 
-def _limits(info: StudyInfo, export: Export) -> Iterator[str]:
-    what = "photos or rows" if not info.class_names else "images"
+def _epochs(number: int) -> str:
+    return f"{number} epoch{'s' * (number != 1)}"
+
+
+def _on_a_line(source: str) -> str:
+    """Source that spans lines as it stands on one; texts in it stay as they are."""
+    source = re.sub(r"(?<=[(\[{])\s*\n\s*", "", source.strip())
+    return re.sub(r"\s*\n\s*", " ", re.sub(r",?\s*\n\s*(?=[)\]}])", "", source))
+
+
+def _limits(info: StudyInfo, export: Export, rows: str) -> Iterator[str]:
     yield (
-        f"- {what.capitalize()} from elsewhere: all {export.test_images:,} that it was tested on come from the same "
+        f"- {rows.capitalize()} from elsewhere: all {export.test_images:,} that it was tested on come from the same "
         "source as those that it learned from."
     )
     if info.class_names:
         yield "- Anything that belongs to none of its classes: it names one all the same, and may be sure of it."
         yield "- How well its probabilities are calibrated, and how it does on groups within a class."
-    yield "- Images that were changed on purpose to mislead it, and speed or memory on any device."
-    yield "- The interval of a single network is the sampling error of the test images alone."
+    yield f"- {rows.capitalize()} that were changed on purpose to mislead it, and speed or memory on any device."
+    yield f"- The interval of a single network is the sampling error of the test {rows} alone."
     if info.subset:
-        yield f"- What it would be with all training images: it learned from a subset of {info.subset:,}."
+        yield f"- What it would be with all training {rows}: it learned from a subset of {info.subset:,}."

@@ -32,7 +32,7 @@ class Terms:
     Args:
         top: How many of the best found recipes take part.
         baselines: How many of the best hand-made networks; one always does where there is one.
-        seeds: With how many seeds each is trained.
+        seeds: With how many seeds each is trained; no fewer than all were trained with before.
         workplace: Where, and for how long.
         data_dir: Where to look for data first; None is where the search found it.
     """
@@ -91,7 +91,8 @@ def _terms(terms: Terms, before: Finals | None) -> tuple[int, int, int]:
     known = (before.top, before.baselines, len(before.seeds)) if before else (3, 1, SEEDS)
     asked = (terms.top, terms.baselines, terms.seeds)
     top, baselines, seeds = (was if now is None else now for was, now in zip(known, asked, strict=True))
-    return top, max(baselines, 1), seeds
+    # What all were trained with counts: a comparison by fewer seeds would be a worse one, with another winner perhaps.
+    return top, max(baselines, 1), max(seeds, before.compared if before else 0)
 
 
 def _repeats(study: StudyFolder, info: StudyInfo, top: int, baselines: int, seeds: int) -> list[Repeat]:

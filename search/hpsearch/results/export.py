@@ -28,7 +28,7 @@ from hpsearch.results.formats import Converted, add_formats
 from hpsearch.results.retrain import OnEpoch, Retrained, forget_retrained, retrained
 from hpsearch.results.script import place_script
 from hpsearch.results.setup import setup_of
-from hpsearch.results.shipped import Export, Seeds, every_seed
+from hpsearch.results.shipped import Export, Networks, Seeds, every_seed
 from hpsearch.results.tested import Tested, tested
 from hpsearch.running import Show
 from hpsearch.study.atomic import read_json, write_json, write_text
@@ -164,7 +164,7 @@ def _with_formats(study: StudyFolder, info: StudyInfo, chosen: Trial, export: Ex
     export = replace(export, formats=added)
     chosen = replace(chosen, seed=export.seeds.seeds[0] if export.seeds else chosen.seed)
     inputs = read_json(export.folder / "inputs.json")["inputs"]
-    write_text(export.folder / "README.md", card(study, info, chosen, export, inputs))
+    write_text(export.folder / "README.md", card(study, info, chosen, export, inputs, _names(export.folder)))
     return export
 
 
@@ -263,8 +263,8 @@ def _said(
     """What was trained and what it scores; `together` is the size of the model of all seeds, where that is exported."""
     count, images = len(choice.seeds), scored.images
     metric = info.objective.split()[-1]
-    first, maximize = found[0], "accuracy" in scored.scores[0]
-    seeds = [each.training.seed for each in found]
+    first, seeds = found[0], [each.training.seed for each in found]
+    mine, theirs = (Networks(scored.scores[part], scored.answers[part]) for part in _parts(count))
     parameters, scores = first.parameters, scored.scores[0]
     if together is not None:
         parameters, scores = together, scored.scores[-1]
@@ -272,8 +272,7 @@ def _said(
     if choice.baseline is not None:
         other, score = found[count], choice.baseline_score
         baseline = _tested(choice.baseline, score, other.parameters, other, scored.scores[count], images, metric)
-        baseline_seeds = every_seed(seeds[count : 2 * count], scored.rows[count : 2 * count], maximize=maximize)
-    against = scored.rows[count : 2 * count] if choice.baseline is not None else ()
+        baseline_seeds = every_seed(metric, seeds[count : 2 * count], theirs, None, scored.labels)
     return Export(
         folder=folder,
         chosen=_tested(choice.chosen, choice.score, parameters, first, scores, images, metric),
@@ -281,11 +280,16 @@ def _said(
         train_images=first.images,
         test_images=images,
         difference=scored.difference,
-        seeds=every_seed(seeds[:count], scored.rows[:count], against, maximize=maximize),
+        seeds=every_seed(metric, seeds[:count], mine, theirs if choice.baseline else None, scored.labels),
         baseline_seeds=baseline_seeds,
         finals=choice.finals is not None,
         ensemble=together is not None,
     )
+
+
+def _parts(count: int) -> tuple[slice, slice]:
+    """Where among all networks those of the chosen recipe are, and those of the best hand-made one."""
+    return slice(count), slice(count, 2 * count)
 
 
 def _tested(
@@ -334,4 +338,9 @@ def _write(folder: Path, study: StudyFolder, info: StudyInfo, chosen: Trial, exp
     if read_json(folder / "inputs.json")["from_files"]:
         write_text(folder / "predict.py", _PREDICT.read_text(encoding="utf-8"))
     write_text(folder / "recipe.py", chosen.recipe + "\n")
-    write_text(folder / "README.md", card(study, info, chosen, export, read_json(folder / "inputs.json")["inputs"]))
+    inputs = read_json(folder / "inputs.json")["inputs"]
+    write_text(folder / "README.md", card(study, info, chosen, export, inputs, _names(folder)))
+
+
+def _names(folder: Path) -> set[str]:
+    return {path.name for path in folder.iterdir()}

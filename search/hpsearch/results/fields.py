@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Literal, get_args
 
 from hpsearch.errors import InputError, did_you_mean
+from hpsearch.metrics import RECORDED
 from hpsearch.results.leaderboard import FIELDS, Row, record
 from hpsearch.study.trial import STATES, FailureKind
 
@@ -79,10 +80,13 @@ class Fields:
             InputError: There is none; the sentence lists those that there are.
         """
         if (field := self.get(name)) is None:
-            raise InputError(
-                f"{asked} got {name!r}; allowed: {', '.join(self.names)}."
-                f"{did_you_mean(name.lower(), [*self.names, *self._aliases])}"
-            )
+            allowed = ", ".join(self.names)
+            if name.lower() in RECORDED:
+                raise InputError(
+                    f"{asked} got {name!r}, which a leaderboard does not hold: the only metric there is that of the "
+                    f"objective, {self._metric}; allowed: {allowed}."
+                )
+            raise InputError(f"{asked} got {name!r}; allowed: {allowed}.{did_you_mean(name.lower(), self.names)}")
         return field
 
     @property

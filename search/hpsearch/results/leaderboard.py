@@ -1,4 +1,4 @@
-"""The leaderboard: which trial did best, and how much of its score is only memory of the training images."""
+"""The leaderboard: which trial did best, and how much of its score is only memory of the training rows."""
 
 from __future__ import annotations
 
@@ -46,6 +46,10 @@ WIDE_GAP = 0.05
 """A gap of a metric that ends at 1, such as accuracy, is large from here on."""
 WIDE_SHARE = 0.25
 """A gap of any other metric is large from this share of the validation score on."""
+FEW_ROWS = 200
+"""Where nothing is known of the luck of a metric, a gap on fewer validation rows says nothing."""
+_BY_CHANCE = {"auc": 0.5, "r2": 0.0}
+"""Whoever is no better on the rows trained on has learned nothing that could be overfitted."""
 _UP_TO_ONE = ("accuracy", "auc", "f1", "precision", "recall", "r2")
 
 
@@ -107,7 +111,7 @@ def rank(
         maximize: Whether a higher score is better.
         training: The numbers of those that are being trained now; another one that has not ended was interrupted.
         metric: What the score is, such as ``val_accuracy``; without it nothing is said of luck and overfitting.
-        images: How many images the score was measured on.
+        images: How many rows or images the score was measured on; 0 where that is not known.
         study: The study that the rows name as theirs.
     """
     kept = [trial for trial in trials if trial.failure != "duplicate"]
@@ -140,11 +144,14 @@ def _unranked(trial: Trial, maximize: bool, training: Collection[int], metric: s
     if score is None or train is None:
         return Row(None, trial, None, interrupted, bounds=bounds)
     gap = train - score if maximize else score - train
-    return Row(None, trial, gap, interrupted, bounds=bounds, overfits=_overfits(metric, score, train, gap, bounds))
+    overfits = _overfits(metric, score, train, gap, bounds, images)
+    return Row(None, trial, gap, interrupted, bounds=bounds, overfits=overfits)
 
 
-def _overfits(metric: str, score: float, train: float, gap: float, bounds: Bounds | None) -> bool:
-    if not metric or (bounds is not None and bounds[0] <= train <= bounds[1]):
+def _overfits(metric: str, score: float, train: float, gap: float, bounds: Bounds | None, images: int) -> bool:
+    if not metric or train <= _BY_CHANCE.get(metric, -math.inf):
+        return False
+    if bounds[0] <= train <= bounds[1] if bounds else 0 < images < FEW_ROWS:
         return False
     return gap > (WIDE_GAP if metric in _UP_TO_ONE else WIDE_SHARE * abs(score))
 

@@ -26,7 +26,7 @@ def predictions(export: Path, files: Sequence[Path], top: int | None = None) -> 
 
     Yields:
         ``of``, and ``answer`` with, for classes, ``probabilities`` by name, the likeliest first; or ``error``, a
-        sentence, for what cannot be read.
+        sentence, for what cannot be read, and of a row ``where`` it stands.
 
     Raises:
         InputError: There is no exported model in the folder.

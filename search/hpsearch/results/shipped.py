@@ -2,16 +2,36 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
+from hpsearch.metrics import METRICS
 from hpsearch.results.finals import Verdict
 from hpsearch.results.formats import Converted
+from hpsearch.results.intervals import wilson
+from hpsearch.results.jackknife import contributions, measurable
 from hpsearch.results.tested import Tested
-from hpsearch.results.verdict import estimate, verdict
+from hpsearch.results.verdict import Estimate, estimate, verdict
 
-__all__ = ["Export", "Seeds", "every_seed"]
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+__all__ = ["Export", "Networks", "Seeds", "every_seed"]
+
+
+@dataclass(frozen=True)
+class Networks:
+    """What the networks of one recipe gave on the test part, one for each seed.
+
+    Args:
+        scores: All that each scores there, as `hpsearch.training.scoring` says it.
+        answers: What each gave: probabilities (n, classes) or amounts (n, 1), float.
+    """
+
+    scores: Sequence[Mapping[str, float]]
+    answers: Sequence[NDArray[Any]]
 
 
 @dataclass(frozen=True)
@@ -20,14 +40,16 @@ class Seeds:
 
     Args:
         seeds: Their seeds; the first one's network was fixed for the export.
-        scores: Accuracy, or mean absolute error, of each.
+        scores: The metric of the search, or another that is known of a test part, of each.
         mean: Of the scores.
-        low: Lower bound of the 95 % interval of the mean, over seeds and test images; None with one seed.
+        low: Lower bound of the 95 % interval of the mean, over seeds and test rows; None where none is known.
         high: Upper bound.
         difference: The mean minus that of the best hand-made network; None where this is it, or there is none.
-        difference_low: Lower bound of its 95 % interval, paired by seed and image.
+        difference_low: Lower bound of its 95 % interval, paired by seed and row.
         difference_high: Upper bound.
         verdict: What the difference says; None where nothing can be said.
+        metric: Which, without ``val_``; empty in what was written when it was always accuracy, or ``mae`` of amounts.
+        without_interval: Why there is no interval; empty where there is one.
     """
 
     seeds: list[int]
@@ -39,6 +61,8 @@ class Seeds:
     difference_low: float | None = None
     difference_high: float | None = None
     verdict: Verdict | None = None
+    metric: str = ""
+    without_interval: str = ""
 
 
 @dataclass(frozen=True)
@@ -74,28 +98,70 @@ class Export:
     ensemble: bool = False
     formats: tuple[Converted, ...] = ()
 
+    @property
+    def metric_of_seeds(self) -> str:
+        """What the scores of the seeds are of."""
+        return (self.seeds.metric if self.seeds else "") or self.chosen.told[-1].metric
+
 
 def every_seed(
-    seeds: Sequence[int], rows: Sequence[Sequence[float]], other: Sequence[Sequence[float]] = (), *, maximize: bool
+    metric: str, seeds: Sequence[int], chosen: Networks, other: Networks | None, labels: NDArray[Any]
 ) -> Seeds:
     """The scores of several seeds with mean and interval, and beside another recipe's; see `results.verdict`.
 
     Args:
+        metric: What the search looked at, with or without ``val_``. What is not known of a test part, or is of another
+            unit there, is told as accuracy, or as mean absolute error.
         seeds: The seeds.
-        rows: For each, what each row of the test part contributed: 1 or 0, or an absolute error.
-        other: The same of the best hand-made network, whose seeds are the same; empty without one.
-        maximize: Whether more is better.
+        chosen: The networks, one for each seed.
+        other: Those of the best hand-made recipe, whose seeds are the same; None without one.
+        labels: Positions in the class names (n,), whole numbers, or amounts (n,), float.
     """
+    metric = _told(metric.removeprefix("val_"), chosen.scores[0])
+    scores = [float(each[metric]) for each in chosen.scores]
+    found = Seeds(list(seeds), scores, sum(scores) / len(scores), metric=metric)
+    if other is not None:
+        found = replace(found, difference=found.mean - sum(each[metric] for each in other.scores) / len(other.scores))
+    why = measurable(metric, amounts=labels.dtype.kind == "f")
+    if why or len(seeds) < 2:
+        return replace(found, without_interval=why or "one seed says nothing of another")
+    values = _contributed(metric, chosen, labels)
+    if _same(metric, values):
+        return replace(found, without_interval=f"no row of the test part makes a difference to the {metric}")
+    low, high = _bounds(metric, estimate(values), len(labels))
+    found = replace(found, low=low, high=high)
+    apart = values - _contributed(metric, other, labels) if other is not None else None
+    if apart is None or _same(metric, apart):
+        return found
+    known = estimate(apart)
+    said = verdict(known, maximize=METRICS[metric].maximize)
+    return replace(found, difference=known.mean, difference_low=known.low, difference_high=known.high, verdict=said)
+
+
+def _told(metric: str, scores: Mapping[str, float]) -> str:
+    """As `results.tested` tells it: the loss of a search is of amounts in units of a training."""
+    usual = "accuracy" if "accuracy" in scores else "mae"
+    return metric if metric in scores and metric in METRICS and (metric, usual) != ("loss", "mae") else usual
+
+
+def _contributed(metric: str, networks: Networks, labels: NDArray[Any]) -> NDArray[Any]:
+    """What each row has to do with the score of each seed (seeds, n)."""
     import numpy as np
 
-    values = np.array(rows)
-    found = estimate(values)
+    both = zip(networks.answers, networks.scores, strict=True)
+    return np.stack([contributions(metric, answers, labels, scores[metric]) for answers, scores in both])
+
+
+def _same(metric: str, values: NDArray[Any]) -> bool:
+    """Whether rows tell nothing of how sure it is, as with an area of 1; of a share it is known all the same."""
+    return metric != "accuracy" and bool((values.max(axis=1) == values.min(axis=1)).all())
+
+
+def _bounds(metric: str, found: Estimate, rows: int) -> tuple[float | None, float | None]:
+    """An interval within what the metric can be; where no answer differs, that of a share with so few wrong."""
     low, high = found.low, found.high
-    if low is not None and high is not None:
-        low, high = max(low, 0.0), min(high, 1.0) if maximize else high
-    scores = [float(row.mean()) for row in values]
-    if len(other) != len(rows):
-        return Seeds(list(seeds), scores, found.mean, low, high)
-    apart = estimate(values - np.array(other))
-    said = verdict(apart, maximize=maximize)
-    return Seeds(list(seeds), scores, found.mean, low, high, apart.mean, apart.low, apart.high, said)
+    if low is None or high is None:
+        return None, None
+    if metric == "accuracy" and low == high:
+        return wilson(round(found.mean * rows), rows)
+    return low if metric == "r2" else max(low, 0.0), min(high, 1.0) if METRICS[metric].maximize else high

@@ -280,7 +280,8 @@ def with_momentum(recipe: Recipe, images: int) -> Recipe:
     momentum = round(min(max(1 - 4 / steps, 0.5), 0.99), 3)
 
     def said(part: Any) -> Any:
-        left = isinstance(part, ConvNet | Stage | Dense) and part.batchnorm_momentum is None
+        follows = isinstance(part, ConvNet | Stage | Dense) or (isinstance(part, Backbone) and not part.frozen)
+        left = follows and part.batchnorm_momentum is None
         return replace(part, batchnorm_momentum=momentum) if left else part
 
     changed: Recipe = transformed(recipe, said)

@@ -13,10 +13,12 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
+from hpsearch.data.declarations import Data
+from hpsearch.data.listing import validation_names
 from hpsearch.data.loading import SearchData
 from hpsearch.data.parts import Part
 from hpsearch.errands import Look, Looked
-from hpsearch.errors import RunError, StudyError
+from hpsearch.errors import DataError, RunError, StudyError
 from hpsearch.study.checkpoints import CHECKPOINT, checkpoint_files
 from hpsearch.study.trial import Epoch
 from hpsearch.training.build import Built
@@ -35,11 +37,12 @@ SMALL = 32
 LARGE = 96
 
 
-def look(request: Look, data: SearchData, inputs: Inputs, rebuild: Callable[[], Built]) -> Looked:
+def look(request: Look, declared: Data, data: SearchData, inputs: Inputs, rebuild: Callable[[], Built]) -> Looked:
     """Have a trained trial answer the validation part.
 
     Args:
         request: Which trial, and where to write.
+        declared: The declaration of the data.
         data: The data of the study.
         inputs: What its networks are built for.
         rebuild: Builds the network of the trial.
@@ -68,11 +71,25 @@ def look(request: Look, data: SearchData, inputs: Inputs, rebuild: Callable[[], 
         "predictions": given.astype("float32"),
         "labels": part.labels,
         "mistakes": worst,
+        "names": _names(declared, data, request, worst),
         "sizes": np.array([len(picture) for picture in pictures], dtype="int64"),
         "pictures": np.frombuffer(b"".join(pictures), dtype="uint8"),
     }
     _write(request.output, arrays)
-    return Looked(len(part))
+    return Looked(len(part), int(arrays["names"].size))
+
+
+def _names(declared: Data, data: SearchData, request: Look, rows: NDArray[np.int64]) -> NDArray[np.str_]:
+    """What a person finds some rows by; none where nothing is known, or where the files have changed meanwhile."""
+    setup = request.setup
+    try:
+        names = validation_names(declared, data_dir=setup.data_dir, subset=setup.subset, skipped=data.skipped)
+    except DataError:
+        names = ()
+    if len(names) != len(data.validation):
+        return np.array([], dtype=np.str_)
+    # A name that is not text in UTF-8 could not be written into a page.
+    return np.array([names[row].encode("utf-8", "backslashreplace").decode() for row in rows], dtype=np.str_)
 
 
 def mistakes(outputs: NDArray[Any], labels: NDArray[Any]) -> NDArray[np.int64]:

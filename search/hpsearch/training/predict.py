@@ -136,7 +136,10 @@ class Export:
         if x["kind"] == "image":
             if not cell:
                 raise ValueError(f"the column {x['column']!r} names no photo.")
-            return _photo(folder / self.said["folder"] / cell, x)
+            pixels = _tried(_photo, folder / self.said["folder"] / cell, x)
+            if isinstance(pixels, str):
+                raise ValueError(f"column {x['column']!r}: {pixels}")
+            return pixels
         cell = "" if cell in self.said["missing"] else cell
         if x["kind"] == "category":
             return np.array([cell], dtype=np.str_)
@@ -311,7 +314,19 @@ def _of_table(export: Export, path: Path, many: bool) -> Iterator[tuple[str, Any
         )
         return
     named = [(line, {name.strip(): cell for name, cell in row.items() if name}) for line, row in rows]
-    yield from export.of_rows([each for each in named if any(each[1].values())], path.parent)
+    for of, answer in export.of_rows([each for each in named if any(each[1].values())], path.parent):
+        yield of, _Wrong(answer, f"{path}, line {of.rpartition(':')[2]}") if isinstance(answer, str) else answer
+
+
+class _Wrong(str):
+    """A sentence about a row, with the file and line that it is about, for people."""
+
+    def __new__(cls, sentence: str, where: str) -> _Wrong:
+        made = super().__new__(cls, sentence)
+        made.where = where
+        return made
+
+    where: str
 
 
 class _Printed:
@@ -343,12 +358,13 @@ class _Printed:
             answer: Probabilities (classes,), an amount, or a sentence.
         """
         wrong = isinstance(answer, str)
+        where = {"where": answer.where} if isinstance(answer, _Wrong) else {}
         self.failed = self.failed or wrong
         if self.form != "csv":
-            self._json({"of": of, "error": answer} if wrong else {"of": of, **self._said(answer)})
+            self._json({"of": of, **where, "error": answer} if wrong else {"of": of, **self._said(answer)})
         elif wrong:
             sys.stdout.flush()
-            print(f"Error: {of}: {answer}", file=sys.stderr)  # noqa: T201  # what it is for
+            print(f"Error: {where.get('where', of)}: {answer}", file=sys.stderr)  # noqa: T201  # what it is for
         elif self.amount:
             self.out.writerow([of, f"{float(answer):g}"])
         elif self.top:

@@ -123,22 +123,16 @@ def score_exports(request: Score) -> Scored:
     space = load_space(request.space_file, module_path=request.imports)
     part = load_test_part(space.declaration, data_dir=request.data_dir, skip_bad_images=request.skip_bad_images)
     found: list[dict[str, float]] = []
-    rows: list[tuple[float, ...]] = []
+    said: list[NDArray[Any]] = []
     difference = 0.0
     for path in request.models:
         off, (given,) = _loaded(path, [part])
         difference = max(difference, off)
         found.append(scores(given, part.labels))
-        rows.append(tuple(_rows(given, part.labels)))
-    return Scored(len(part.labels), tuple(found), difference, tuple(rows))
-
-
-def _rows(outputs: NDArray[Any], labels: NDArray[Any]) -> list[float]:
-    """Whether each answer is right, or by how much each amount is off."""
-    if labels.dtype.kind == "f":
-        off = np.abs(outputs.astype("float64").reshape(-1) - labels.astype("float64"))
-        return [float(each) for each in off]
-    return [float(each) for each in probabilities(outputs.astype("float64")).argmax(axis=1) == labels]
+        given = given if part.labels.dtype.kind == "f" else probabilities(given.astype("float64"))
+        said.append(given.astype("float32"))
+    labels = part.labels if part.labels.dtype.kind == "f" else part.labels.astype("int64")
+    return Scored(len(labels), tuple(found), difference, tuple(said), labels)
 
 
 def changed_by_loading(path: Path) -> float:

@@ -114,7 +114,7 @@ def _answer(request: Inspect | Score | Look | Average) -> Inspected | Scored | L
         from hpsearch.training.looking import look
 
         trainer = _Trainer(request.setup)
-        return look(request, trainer.data, trainer.inputs, lambda: trainer.rebuilt(request))
+        return look(request, trainer.space.declaration, trainer.data, trainer.inputs, lambda: trainer.rebuilt(request))
     if isinstance(request, Inspect):
         from hpsearch.training.inspection import inspect_space
 

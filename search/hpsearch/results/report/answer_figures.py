@@ -15,8 +15,6 @@ NUMBERED = 12
 """Up to so many classes each cell shows its number."""
 NAMED = 30
 """Up to so many classes the axes show their names."""
-LEAST_SHARE = 0.1
-"""So large a share at the least gets the strongest colour, so that a single mistake is not shown as a disaster."""
 DOTS = 3000
 """Of more rows than this evenly spaced ones are drawn."""
 
@@ -105,14 +103,13 @@ def _cells(
     said = [
         [f"{names[a]} taken for {names[b]}: {number:,}" for b, number in enumerate(row)] for a, row in enumerate(table)
     ]
-    largest = max((share for row in shares for share in row if share is not None), default=0.0)
     trace = {
         "type": "heatmap",
         "x": places,
         "y": places,
         "z": shares,
         "zmin": 0,
-        "zmax": max(largest, LEAST_SHARE),
+        "zmax": 1,  # all of a row, so that a single mistake is not shown as a disaster
         "customdata": said,
         "hovertemplate": "%{customdata}<extra></extra>",
         "hoverongaps": False,

@@ -12,6 +12,7 @@ from shlex import quote
 from hpsearch.results.finals import Finals, read_finals
 from hpsearch.results.intervals import Bounds, apart
 from hpsearch.results.leaderboard import Row, counts
+from hpsearch.results.report.exported import Exported, read_exported
 from hpsearch.study.folder import StudyFolder, StudyInfo
 from hpsearch.study.live import Live, read_live
 from hpsearch.study.trial import Epoch, Trial
@@ -64,6 +65,7 @@ class Facts:
         running: Whether a run goes on.
         go_on: The command that goes on with the study.
         options: What a command has to say to find this study: ``--study digits``.
+        exported: The network that was exported, and what it scores on the test part; None where there is none.
     """
 
     folder: StudyFolder
@@ -75,6 +77,7 @@ class Facts:
     running: bool
     go_on: str
     options: str
+    exported: Exported | None = None
 
     @property
     def metric(self) -> str:
@@ -101,6 +104,12 @@ class Facts:
         """What would be exported: the best of the finals, or the best of the search while there are none."""
         number = self.finals.chosen if self.finals is not None else None
         return next((row for row in self.rows if row.trial.number == number), self.best)
+
+    @property
+    def judged(self) -> Finals | None:
+        """The finals, where they have found something so far."""
+        best = self.finals.finalist(self.finals.chosen) if self.finals is not None else None
+        return self.finals if best is not None and best.mean is not None else None
 
     @cached_property
     def found(self) -> Row | None:
@@ -224,7 +233,9 @@ def read_facts(folder: StudyFolder, rows: Sequence[Row], *, running: bool, go_on
     """
     options = f"--study {folder.name}" + (f" --results {quote(str(results))}" if str(results) != "results" else "")
     curves, finals, live = _curves(folder, rows), read_finals(folder), read_live(folder)
-    return Facts(folder, folder.info(), rows, curves, finals, live, running, go_on, options)
+    info = folder.info()
+    exported = read_exported(folder, info, results)
+    return Facts(folder, info, rows, curves, finals, live, running, go_on, options, exported)
 
 
 def _curves(folder: StudyFolder, rows: Sequence[Row]) -> list[Curve]:

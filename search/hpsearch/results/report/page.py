@@ -16,8 +16,9 @@ from hpsearch.results.report.predictions import Answers
 from hpsearch.results.report.progress_figures import best_so_far, learning_curves
 from hpsearch.results.report.score_figures import against_parameters, gaps
 from hpsearch.results.report.tables import failures, finals_table, leaderboard, mistakes, top_rows
-from hpsearch.results.report.words import called, headline, how_sure, next_commands, what_ran
-from hpsearch.wording import count, duration, one_line, score, signed
+from hpsearch.results.report.tiles import tiles
+from hpsearch.results.report.words import called, headline, how_sure, next_commands, on_test, what_ran
+from hpsearch.wording import count, one_line
 
 __all__ = ["RELOAD", "page"]
 
@@ -109,33 +110,17 @@ def _top(facts: Facts) -> Html:
     return tag(
         "section",
         tag("h1", f"Study {facts.folder.name}: {facts.info.objective}"),
+        tag("p", tested, class_="lead") if (tested := on_test(facts)) else None,
         tag("p", headline(facts), class_="lead"),
         *(tag("p", sentence) for sentence in how_sure(facts)),
         tag("p", what_ran(facts), " ", tag("a", "What to type next", href="#next"), ".", class_="quiet"),
-        tag("dl", *(_tile(*tile) for tile in _tiles(facts)), class_="tiles"),
+        tag("dl", *(_tile(*tile) for tile in tiles(facts)), class_="tiles"),
         id="top",
     )
 
 
 def _tile(title: str, value: str, note: str = "") -> Html:
     return tag("div", tag("dt", title), tag("dd", value, tag("small", note) if note else None))
-
-
-def _tiles(facts: Facts) -> list[tuple[str, str, str]]:
-    found, made, gain = facts.found, facts.hand_made, facts.gain
-    failed = len(facts.failures)
-    tiles = []
-    if found is not None:
-        note = f"{score(found.bounds[0])} to {score(found.bounds[1])}" if found.bounds else called(found)
-        tiles.append((f"best found, {called(found)}", score(found.validation), note))
-    if made is not None:
-        note = f"{score(made.bounds[0])} to {score(made.bounds[1])}" if made.bounds else ""
-        tiles.append((f"best hand-made, {called(made)}", score(made.validation), note))
-    if gain is not None:
-        tiles.append(("found is better by", signed(gain), "in the search, one seed each"))
-    tiles.append(("trials", count(len(facts.rows)), f"{failed:,} failed" if failed else "none failed"))
-    tiles.append(("time", duration(facts.seconds), "over all runs"))
-    return tiles
 
 
 def _finals(facts: Facts) -> Html | None:

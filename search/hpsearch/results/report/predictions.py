@@ -33,6 +33,7 @@ class Mistake:
         said: What the network says.
         share: How sure it is, from 0 to 1; None of amounts.
         picture: Its image as a ``data:`` address, or None where there is none.
+        name: Its file, or the line of its table; empty where it has none, or where an earlier version did not keep it.
     """
 
     row: int
@@ -40,6 +41,12 @@ class Mistake:
     said: float
     share: float | None
     picture: str | None
+    name: str = ""
+
+    @property
+    def where(self) -> str:
+        """What a person finds it by."""
+        return self.name or f"validation {'image' if self.picture else 'row'} {self.row}"
 
 
 @dataclass(frozen=True)
@@ -171,6 +178,7 @@ def _read(path: Path, trial: Trial, facts: Facts) -> Answers:
     with np.load(path, allow_pickle=False) as archive:
         outputs, labels = archive["predictions"].astype("float64"), archive["labels"]
         worst, sizes, pictures = archive["mistakes"], archive["sizes"], archive["pictures"].tobytes()
+        names = archive["names"].tolist() if "names" in archive else []
     if len(outputs) != len(labels) or outputs.ndim != 2:
         raise ValueError("not what a network answers")
     images = _images(sizes.tolist(), pictures)
@@ -185,6 +193,7 @@ def _read(path: Path, trial: Trial, facts: Facts) -> Answers:
             said=said[at].item(),
             share=None if shares is None else float(shares[at]),
             picture=images[place] if images else None,
+            name=str(names[place]) if names else "",
         )
         for place, at in enumerate(worst)
     ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from hpsearch.results.report.facts import Curve, Facts
@@ -115,9 +116,16 @@ def learning_curves(facts: Facts) -> Figure | None:
         "that were trained on, while training: far above the solid line means overfitting.",
         f"{facts.metric} by epoch for {names}.",
         data,
-        {"xaxis": {"title": {"text": "epoch"}}, "yaxis": {"title": {"text": label(facts.metric)}}},
+        {"xaxis": {"title": {"text": "epoch"}, **_whole(curves)}, "yaxis": {"title": {"text": label(facts.metric)}}},
         420,
     )
+
+
+def _whole(curves: Sequence[Curve]) -> dict[str, Any]:
+    """Ticks at whole epochs: 1, 2, 5, 10, 20 or so apart, ten of them at the most."""
+    last = max(epoch.epoch for curve in curves for epoch in curve.epochs)
+    steps = (step * 10**power for power in range(9) for step in (1, 2, 5))
+    return {"tick0": 0, "dtick": next(step for step in steps if last <= 10 * step), "tickformat": "d"}
 
 
 def _curve(curve: Curve, facts: Facts, color: str, strong: bool, dash: str = "solid") -> dict[str, Any]:

@@ -182,15 +182,16 @@ def mistakes(facts: Facts, answers: Answers) -> Html:
 
 
 def _mistake(facts: Facts, mistake: Mistake, answers: Answers) -> list[object]:
+    where = one_line(mistake.where)
     if answers.classes:
         true, said = (one_line(class_name(facts, value)) for value in (mistake.label, mistake.said))
         words: list[object] = [tag("strong", said), f" {mistake.share:.0%} sure; it is ", tag("strong", true)]
-        alt = f"Validation row {mistake.row}: {true}, taken for {said}."
+        alt = f"{where}: {true}, taken for {said}."
     else:
         words = [tag("strong", f"{mistake.said:,.5g}"), "; it is ", tag("strong", f"{mistake.label:,.5g}")]
-        alt = f"Validation row {mistake.row}: {mistake.label:,.5g}, taken for {mistake.said:,.5g}."
-    where = tag("span", f" (row {mistake.row})", class_="quiet")
+        alt = f"{where}: {mistake.label:,.5g}, taken for {mistake.said:,.5g}."
+    place = tag("span", f" ({where})", class_="quiet")
     if mistake.picture is None:
-        return [*words, where]
+        return [*words, place]
     small = "small" if mistake.picture.startswith("data:image/png") else None
-    return [tag("img", src=mistake.picture, alt=alt, class_=small), *words, where]
+    return [tag("img", src=mistake.picture, alt=alt, class_=small), *words, place]

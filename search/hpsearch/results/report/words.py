@@ -3,18 +3,37 @@
 from __future__ import annotations
 
 import re
+from shlex import quote
 
 from hpsearch.results.finals import Finalist
 from hpsearch.results.leaderboard import Row, summary
 from hpsearch.results.report.facts import Facts
 from hpsearch.wording import duration, one_line, score
 
-__all__ = ["called", "headline", "how_sure", "next_commands", "what_ran"]
+__all__ = ["called", "headline", "how_sure", "next_commands", "on_test", "what_ran"]
 
 
 def called(row: Row) -> str:
     """What a sentence calls a trial."""
     return one_line(row.trial.baseline) if row.trial.baseline else f"trial {row.trial.number}"
+
+
+def on_test(facts: Facts) -> str | None:
+    """What the exported network scores on the test part, and where it lies; None where nothing is exported.
+
+    Args:
+        facts: The study.
+    """
+    exported = facts.exported
+    if exported is None or exported.score is None:
+        return None
+    tested, score_ = exported.tested, exported.score
+    made = any(row.trial.number == tested.trial and row.trial.baseline for row in facts.rows)
+    name = f"the hand-made {one_line(tested.name)}" if made else f"trial {tested.trial}"
+    return (
+        f"Exported is {name}, which has a test {score_.metric} of {score_}, on {exported.images:,} rows that no search "
+        f"has seen. It lies in {exported.folder}."
+    )
 
 
 def headline(facts: Facts) -> str:
@@ -46,9 +65,9 @@ def headline(facts: Facts) -> str:
 
 def _of_finals(facts: Facts) -> str | None:
     """What the finals found; None where they found nothing so far."""
-    finals = facts.finals
+    finals = facts.judged
     best = finals.finalist(finals.chosen) if finals is not None else None
-    if finals is None or best is None or best.mean is None:
+    if finals is None or best is None:
         return None
     name = one_line(best.baseline) if best.baseline else f"trial {best.trial}"
     kind = "the hand-made " if best.baseline else ""
@@ -164,8 +183,35 @@ def next_commands(facts: Facts) -> list[tuple[str, str]]:
             said.append(
                 ("Learn whether it is luck: train the best again with several seeds", f"hpsearch finals {options}")
             )
-        ship = "Retrain the best, test it once on rows that no search has seen, and export it"
-        said.append((ship, f"hpsearch export-best {options}"))
+        said += _shipping(facts)
         said.append(("See the best network as Python", f"hpsearch show {best.trial.number} {options}"))
-    said.append(("Go on searching; budgets are totals, so give a higher one", facts.go_on))
+    said.append(_going_on(facts))
     return said
+
+
+def _shipping(facts: Facts) -> list[tuple[str, str]]:
+    if facts.exported is not None:
+        things, file = ("rows", "rows.csv") if facts.info.data_text.startswith("Table(") else ("photos", "photo.jpg")
+        why = f"Have the exported network answer for {things} of your own"
+        return [(why, f"hpsearch predict {quote(str(facts.exported.folder))} {file}")]
+    openings = facts.info.test_openings
+    if openings and openings[-1].get("finished", True):
+        return []  # the test part was opened, and the export is elsewhere: a second look is nothing to advise
+    why = "Retrain the best, test it once on rows that no search has seen, and export it"
+    return [(why, f"hpsearch export-best {facts.options}")]
+
+
+def _going_on(facts: Facts) -> tuple[str, str]:
+    """The command that goes on, with twice the budgets of the last run."""
+    more = re.sub(r" --trials (\d+)", lambda said: f" --trials {2 * int(said[1])}", facts.go_on)
+    more = re.sub(r" --for ((?:\d+[hms])+)(?= |$)", lambda said: f" --for {_twice(said[1])}", more)
+    if more == facts.go_on:
+        return "Go on searching", more
+    return "Go on searching; budgets are totals, so this one is twice the last", more
+
+
+def _twice(time: str) -> str:
+    """Twice ``1h30m``: ``3h``."""
+    seconds = 2 * sum(int(n) * {"h": 3600, "m": 60, "s": 1}[unit] for n, unit in re.findall(r"(\d+)([hms])", time))
+    parts = (("h", seconds // 3600), ("m", seconds // 60 % 60), ("s", seconds % 60))
+    return "".join(f"{number}{unit}" for unit, number in parts if number)

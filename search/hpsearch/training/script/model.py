@@ -114,11 +114,22 @@ def _pretrained(body: Pretrained, prefix: str, network: Any, folder: Path) -> Ne
     return Nested(call, tuple(_frozen(body, network)), said, variable)
 
 
+def _followed(network: Any) -> Iterator[str]:
+    """The lines that say how slowly the moving statistics follow."""
+    momenta = [layer.momentum for layer in leaves(network) if isinstance(layer, keras.layers.BatchNormalization)]
+    if momenta:
+        yield "for layer in NAME.layers:  # Keras's own momentum needs thousands of steps"
+        yield "    if isinstance(layer, layers.BatchNormalization):"
+        yield f"        layer.momentum = {momenta[0]:g}"
+
+
 def _frozen(body: Any, network: Any) -> Iterator[str]:
     """The lines that freeze a network."""
     if not body.frozen:
         if isinstance(body, Pretrained):
             yield "NAME.trainable = True"
+        else:
+            yield from _followed(network)
         return
     layers = list(leaves(network))
     inner = any(isinstance(layer, keras.Model) for layer in network.layers)
