@@ -175,9 +175,9 @@ def _table(every: list[dict[str, Any]]) -> str:
     machines = sorted({words(found["machine"]) for found in every})
     machines.append(f"Other work ran beside it: load {min(loads):.1f} to {max(loads):.1f} at the end of each.")
     notes = [
-        f"- `{found['space']}`: {', '.join(f'`{_line(old)}` replaced by `{_line(new)}`' for old, new in found['replaced'])}"
+        f"- `{found['space']}`: `{_line(old)}` was replaced by `{_line(new)}`"
         for found in every
-        if found["replaced"]
+        for old, new in found["replaced"]
     ]
     commands = [f"    {_line(found['command'])}" for found in every]
     return "\n".join([*lines, "", *machines, "", *notes, *([""] if notes else []), *commands])
