@@ -171,13 +171,15 @@ def _table(every: list[dict[str, Any]]) -> str:
         "",
         "Means over seeds of the best epoch's validation score; the difference is paired by seed.",
     ]
-    machines = sorted({f"{words(found['machine'])}; load {found['load']:.1f} at the end" for found in every})
+    loads = [found["load"] for found in every]
+    machines = sorted({words(found["machine"]) for found in every})
+    machines.append(f"Other work ran beside it: load {min(loads):.1f} to {max(loads):.1f} at the end of each.")
     notes = [
-        f"- `{found['space']}`: {', '.join(f'`{old}` -> `{new}`' for old, new in found['replaced'])}"
+        f"- `{found['space']}`: `{_line(old)}` was replaced by `{_line(new)}`"
         for found in every
-        if found["replaced"]
+        for old, new in found["replaced"]
     ]
-    commands = [f"    {found['command']}" for found in every]
+    commands = [f"    {_line(found['command'])}" for found in every]
     return "\n".join([*lines, "", *machines, "", *notes, *([""] if notes else []), *commands])
 
 
@@ -192,6 +194,10 @@ def _row(found: dict[str, Any]) -> str:
         f"| trial {found['found']['trial']} {_mean(best)}, {found['found']['parameters']:,} parameters "
         f"| {low:+.3f} to {high:+.3f} | {verdict}, n = {len(best)} |"
     )
+
+
+def _line(text: str) -> str:
+    return " ".join(text.split())
 
 
 def _mean(scores: list[float]) -> str:
