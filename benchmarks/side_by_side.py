@@ -100,6 +100,7 @@ def _side_by_side(options: argparse.Namespace) -> dict[str, Any]:
         told = json.loads(_hpsearch(options, "leaderboard", "--study", study, "--json", read=True))
         for row in told:
             scores[row["baseline"]].append(row["validation"])
+    study = json.loads((options.results / name / "study.json").read_text(encoding="utf-8"))
     run = f"hpsearch run spaces/{options.space.name} --for {options.time} {' '.join(limits)}".strip()
     return {
         "machine": machine(),
@@ -108,7 +109,8 @@ def _side_by_side(options: argparse.Namespace) -> dict[str, Any]:
         "run": run,
         "command": shlex.join(["python", "benchmarks/side_by_side.py", *_shown(sys.argv[1:])]),
         "replaced": options.replace,
-        "objective": _objective(options, name),
+        "objective": study["objective"],
+        "validation": study["validation_images"],
         "trials": len(rows),
         "ended": len(ranked),
         "found": {"trial": best["number"], "searched": best["validation"], "parameters": best["parameters"]},
@@ -146,11 +148,6 @@ def _shown(arguments: list[str]) -> list[str]:
     return [hidden.get(before, f"spaces/{Path(each).name}" if each.endswith(".py") else each) for before, each in pairs]
 
 
-def _objective(options: argparse.Namespace, name: str) -> str:
-    told = json.loads((options.results / name / "study.json").read_text(encoding="utf-8"))
-    return str(told["objective"])
-
-
 def _hpsearch(options: argparse.Namespace, *arguments: object, read: bool = False) -> str:
     start = "from hpsearch.cli.main import main; main(prog_name='hpsearch')"
     command = [sys.executable, "-c", start, *map(str, arguments), "--results", str(options.results)]
@@ -169,7 +166,10 @@ def _table(every: list[dict[str, Any]]) -> str:
         "| --- | --- | --- | --- | --- | --- | --- |",
         *[_row(found) for found in every],
         "",
-        "Means over seeds of the best epoch's validation score; the difference is paired by seed.",
+        (
+            "Means over seeds of the best epoch's validation accuracy; the interval of the difference holds the spread "
+            "between seeds and the sampling error of the validation part."
+        ),
     ]
     loads = [found["load"] for found in every]
     machines = sorted({words(found["machine"]) for found in every})
@@ -185,7 +185,7 @@ def _table(every: list[dict[str, Any]]) -> str:
 
 def _row(found: dict[str, Any]) -> str:
     by_hand, best = found["seeds"]["by_hand"], found["seeds"]["found"]
-    low, high = _interval([b - a for a, b in zip(by_hand, best, strict=True)])
+    low, high = _interval(by_hand, best, found["validation"])
     sign = 1 if found["objective"].startswith("max") else -1
     verdict = "tie" if low <= 0 <= high else "found is better" if low * sign > 0 else "by hand is better"
     return (
@@ -204,10 +204,17 @@ def _mean(scores: list[float]) -> str:
     return f"{statistics.mean(scores):.3f}"
 
 
-def _interval(differences: list[float]) -> tuple[float, float]:
-    """Of a mean, from Student's distribution."""
+def _interval(by_hand: list[float], best: list[float], examples: int) -> tuple[float, float]:
+    """Of the mean difference: the spread between seeds by Student's distribution, and the sampling error of accuracies.
+
+    The latter takes the two for independent; as they mostly err on the same examples, it is rather too large.
+    """
+    differences = [b - a for a, b in zip(by_hand, best, strict=True)]
     mean = statistics.mean(differences)
-    half = T_95[len(differences)] * statistics.stdev(differences) / math.sqrt(len(differences))
+    seeds = T_95[len(differences)] * statistics.stdev(differences) / math.sqrt(len(differences))
+    shares = [min(max(statistics.mean(scores), 0.0), 1.0) for scores in (by_hand, best)]
+    sampling = 1.96 * math.sqrt(sum(share * (1 - share) for share in shares) / examples)
+    half = math.hypot(seeds, sampling)
     return mean - half, mean + half
 
 
