@@ -21,15 +21,15 @@ import argparse
 import json
 import os
 import shlex
-import subprocess
 import sys
 from pathlib import Path
 from typing import Any
 
 from _machine import machine, words
+from _searches import copied, given, hpsearch, shown
 
 ROOT = Path(__file__).resolve().parents[1]
-SOURCE = ROOT / "search"
+_HIDDEN = {"--data-dir": "DATA", "--studies": "STUDIES", "--output": "OUTPUT"}
 
 
 def main() -> int:
@@ -67,15 +67,15 @@ def _reference(options: argparse.Namespace) -> dict[str, Any]:
     name = options.space.stem
     folder = options.output / name
     folder.mkdir(parents=True, exist_ok=True)
-    limits = [*_given("--subset", options.subset), *_given("--epochs", options.epochs)]
+    limits = [*given("--subset", options.subset), *given("--epochs", options.epochs)]
     contest = ["--seeds", str(options.seeds), "--top", str(options.top)]
-    _hpsearch(options, "run", _copy(options, name), "--study", name, "--for", options.time, *limits)
+    space = copied(options.space, options.replace, options.studies / "searched")
+    _hpsearch(options, "run", space, "--study", name, "--for", options.time, *limits)
     _hpsearch(options, "finals", "--study", name, *contest)
     finals = json.loads(_hpsearch(options, "finals", "--study", name, *contest, "--json", read=True))
     board = _hpsearch(options, "leaderboard", "--study", name, "--markdown", "--top", "10", read=True)
     (folder / "leaderboard.md").write_text(board, encoding="utf-8")
     winner = options.studies / name / "trials" / f"{finals['chosen']:05}" / "recipe.py"
-    (folder / "recipe.py").write_text(winner.read_text(encoding="utf-8"), encoding="utf-8")
     study = json.loads((options.studies / name / "study.json").read_text(encoding="utf-8"))
     rows = json.loads(_hpsearch(options, "leaderboard", "--study", name, "--json", read=True))
     found = {
@@ -90,49 +90,19 @@ def _reference(options: argparse.Namespace) -> dict[str, Any]:
             f"hpsearch run spaces/{options.space.name} --for {options.time} {' '.join(limits)}".strip(),
             f"hpsearch finals {' '.join(contest)}",
         ],
-        "command": shlex.join(["python", "benchmarks/reference.py", *_shown(sys.argv[1:])]),
+        "command": shlex.join(["python", "benchmarks/reference.py", *shown(sys.argv[1:], _HIDDEN)]),
         "replaced": options.replace,
         "finals": finals,
+        "recipe": winner.read_text(encoding="utf-8").strip(),
     }
     (folder / "reference.json").write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
     (folder / "README.md").write_text(_page(found) + "\n", encoding="utf-8")
     return found
 
 
-def _copy(options: argparse.Namespace, name: str) -> Path:
-    """The space file beside the studies, with what was replaced in it."""
-    text = options.space.read_text(encoding="utf-8")
-    for old, new in options.replace:
-        if text.count(old) != 1:
-            raise SystemExit(f"{options.space} holds {old!r} {text.count(old)} times, not once.")
-        text = text.replace(old, new)
-    copy: Path = options.studies / "searched" / f"{name}.py"
-    copy.parent.mkdir(parents=True, exist_ok=True)
-    copy.write_text(text, encoding="utf-8")
-    return copy
-
-
-def _given(option: str, value: object) -> list[str]:
-    return [] if value is None else [option, str(value)]
-
-
-def _shown(arguments: list[str]) -> list[str]:
-    """The arguments without the paths of this machine."""
-    hidden = {"--data-dir": "DATA", "--studies": "STUDIES", "--output": "OUTPUT"}
-    pairs = zip(["", *arguments], arguments, strict=False)
-    return [hidden.get(before, f"spaces/{Path(each).name}" if each.endswith(".py") else each) for before, each in pairs]
-
-
 def _hpsearch(options: argparse.Namespace, *arguments: object, read: bool = False) -> str:
-    start = "from hpsearch.cli.main import main; main(prog_name='hpsearch')"
-    command = [sys.executable, "-c", start, *map(str, arguments), "--results", str(options.studies)]
-    if options.data_dir and arguments[0] in ("run", "finals"):
-        command += ["--data-dir", str(options.data_dir)]
-    environment = {**os.environ, "PYTHONPATH": str(SOURCE)}
-    told = subprocess.run(
-        command, env=environment, check=True, text=True, stdout=subprocess.PIPE if read else sys.stderr
-    )
-    return told.stdout or ""
+    data = given("--data-dir", options.data_dir) if arguments[0] in ("run", "finals") else []
+    return hpsearch(*arguments, *data, results=options.studies, read=read)
 
 
 # ---- what is kept
@@ -161,8 +131,13 @@ def _page(found: dict[str, Any]) -> str:
         "",
         *replaced,
         *([""] if replaced else []),
-        "[leaderboard.md](leaderboard.md) has the ten best of the search, [recipe.py](recipe.py) the recipe with the",
-        "best mean. All of it, from the search on:",
+        "The ten best of the search are in [leaderboard.md](leaderboard.md). The recipe with the best mean:",
+        "",
+        "```python",
+        found["recipe"],
+        "```",
+        "",
+        "All of it, from the search on:",
         "",
         f"    {_line(found['command'])}",
     ]

@@ -26,14 +26,14 @@ import math
 import os
 import shlex
 import statistics
-import subprocess
 import sys
 from pathlib import Path
 from typing import Any
 
 from _machine import machine, words
+from _searches import copied, given, hpsearch, shown
 
-SOURCE = Path(__file__).resolve().parents[1] / "search"
+_HIDDEN = {"--data-dir": "DATA", "--results": "RESULTS", "--output": "OUT"}
 T_95 = {2: 12.706, 3: 4.303, 4: 3.182, 5: 2.776, 6: 2.571, 7: 2.447, 8: 2.365, 9: 2.306, 10: 2.262}
 """Two-sided 95 % points of Student's distribution, by the number of seeds."""
 
@@ -82,8 +82,8 @@ def _options() -> argparse.Namespace:
 
 def _side_by_side(options: argparse.Namespace) -> dict[str, Any]:
     name = options.space.stem
-    space = _copy(options, name)
-    limits = [*_said("--subset", options.subset), *_said("--epochs", options.epochs)]
+    space = copied(options.space, options.replace, options.results / "searched")
+    limits = [*given("--subset", options.subset), *given("--epochs", options.epochs)]
     _hpsearch(options, "run", space, "--study", name, "--for", options.time, *limits)
     rows = json.loads(_hpsearch(options, "leaderboard", "--study", name, "--json", read=True))
     ranked = [row for row in rows if row["rank"] is not None]
@@ -107,7 +107,7 @@ def _side_by_side(options: argparse.Namespace) -> dict[str, Any]:
         "load": os.getloadavg()[1],
         "space": name,
         "run": run,
-        "command": shlex.join(["python", "benchmarks/side_by_side.py", *_shown(sys.argv[1:])]),
+        "command": shlex.join(["python", "benchmarks/side_by_side.py", *shown(sys.argv[1:], _HIDDEN)]),
         "replaced": options.replace,
         "objective": study["objective"],
         "validation": study["validation_images"],
@@ -124,40 +124,9 @@ def _side_by_side(options: argparse.Namespace) -> dict[str, Any]:
     }
 
 
-def _copy(options: argparse.Namespace, name: str) -> Path:
-    """The space file beside the studies, with what was replaced in it."""
-    text = options.space.read_text(encoding="utf-8")
-    for old, new in options.replace:
-        if text.count(old) != 1:
-            raise SystemExit(f"{options.space} holds {old!r} {text.count(old)} times, not once.")
-        text = text.replace(old, new)
-    copy: Path = options.results / "searched" / f"{name}.py"
-    copy.parent.mkdir(parents=True, exist_ok=True)
-    copy.write_text(text, encoding="utf-8")
-    return copy
-
-
-def _said(option: str, value: object) -> list[str]:
-    return [] if value is None else [option, str(value)]
-
-
-def _shown(arguments: list[str]) -> list[str]:
-    """The arguments without the paths of this machine."""
-    hidden = {"--data-dir": "DATA", "--results": "RESULTS", "--output": "OUT"}
-    pairs = zip(["", *arguments], arguments, strict=False)
-    return [hidden.get(before, f"spaces/{Path(each).name}" if each.endswith(".py") else each) for before, each in pairs]
-
-
 def _hpsearch(options: argparse.Namespace, *arguments: object, read: bool = False) -> str:
-    start = "from hpsearch.cli.main import main; main(prog_name='hpsearch')"
-    command = [sys.executable, "-c", start, *map(str, arguments), "--results", str(options.results)]
-    if not read and options.data_dir:
-        command += ["--data-dir", str(options.data_dir)]
-    environment = {**os.environ, "PYTHONPATH": str(SOURCE)}
-    told = subprocess.run(
-        command, env=environment, check=True, text=True, stdout=subprocess.PIPE if read else sys.stderr
-    )
-    return told.stdout or ""
+    data = given("--data-dir", options.data_dir) if arguments[0] in ("run", "finals") else []
+    return hpsearch(*arguments, *data, results=options.results, read=read)
 
 
 def _table(every: list[dict[str, Any]]) -> str:

@@ -13,10 +13,10 @@ from hpsearch.data.batches import Indices, Pool
 from hpsearch.data.classes import with_classes
 from hpsearch.data.csvs import Sheet, read_csv
 from hpsearch.data.declarations import Data, ImageFolder
-from hpsearch.data.loading import strata
+from hpsearch.data.loading import drawn, strata
 from hpsearch.data.locate import find
 from hpsearch.data.pools import open_pool
-from hpsearch.data.split import sealed_part, search_parts
+from hpsearch.data.split import sealed_part
 from hpsearch.data.tables import Table
 
 __all__ = ["Listing", "listed", "validation_names"]
@@ -50,7 +50,7 @@ def listed(data: Data, *, data_dir: Path | None = None, subset: int | None = Non
     """
     data = with_classes(data, data_dir=data_dir)
     pool = open_pool(data, data_dir=data_dir, sealed=False)
-    together = np.sort(np.concatenate(_parts(data, pool, subset)))
+    together = np.sort(np.concatenate(drawn(data, pool, subset)))
     everything = pool.test is None and len(together) == len(pool.labels)
     # Photos are opened by their names, so those of a folder are listed in any case.
     by_name = isinstance(data, ImageFolder)
@@ -85,7 +85,7 @@ def validation_names(
         return ()
     data = with_classes(data, data_dir=data_dir)
     pool = open_pool(data, data_dir=data_dir, sealed=False)
-    _, rows = _parts(data, pool, subset)
+    _, rows = drawn(data, pool, subset)
     if isinstance(data, ImageFolder):
         left_out = {_key(Path(path)) for path in skipped}
         return tuple(pool.keys[row] for row in rows if pool.keys[row] not in left_out)
@@ -107,21 +107,6 @@ def _lines(data: Table, sheet: Sheet, rows: Indices, skipped: set[str]) -> tuple
         if not skipped.intersection(str(folder / file) for file in files):
             found.append(", ".join([f"line {sheet.lines[row]} of {sheet.path.name}", *files]))
     return tuple(found)
-
-
-def _parts(data: Data, pool: Pool, subset: int | None) -> tuple[Indices, Indices]:
-    """The rows to train on and those to validate on."""
-    layers, names = strata(pool, data.class_names)
-    return search_parts(
-        layers,
-        pool.keys,
-        names,
-        validation=data.validation_share,
-        seed=data.split_seed,
-        test=pool.test,
-        subset=subset,
-        groups=pool.groups,
-    )
 
 
 def _sealed(data: Data, pool: Pool, share: float) -> Indices:

@@ -29,6 +29,7 @@ __all__ = [
     "Found",
     "Part",
     "SearchData",
+    "drawn",
     "find",
     "load_search_data",
     "load_test_part",
@@ -159,8 +160,25 @@ def _opened(data: Data, data_dir: Path | None, subset: int | None) -> tuple[Data
         raise DataError(f"A subset of {subset} is no subset; take 1 image or more.")
     data = with_classes(data, data_dir=data_dir)
     pool = open_pool(data, data_dir=data_dir, sealed=False)
+    return data, pool, *drawn(data, pool, subset)
+
+
+def drawn(data: Data, pool: Pool, subset: int | None) -> tuple[Indices, Indices]:
+    """Which rows are for training and which for validation.
+
+    Args:
+        data: The declaration, with its classes.
+        pool: All rows but those of a test part that lies elsewhere.
+        subset: How many training rows to take; None takes all.
+
+    Returns:
+        Ascending positions, of each.
+
+    Raises:
+        DataError: There are too few of a class, or fewer than the subset wants.
+    """
     layers, names = strata(pool, data.class_names)
-    trained, validated = search_parts(
+    return search_parts(
         layers,
         pool.keys,
         names,
@@ -171,7 +189,6 @@ def _opened(data: Data, data_dir: Path | None, subset: int | None) -> tuple[Data
         groups=pool.groups,
         source=source_of(data),
     )
-    return data, pool, trained, validated
 
 
 def source_of(data: Data) -> Source | None:

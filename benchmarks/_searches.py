@@ -1,0 +1,72 @@
+"""Searches by the commands a user types, for benchmarks that take a space file."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+__all__ = ["copied", "given", "hpsearch", "shown"]
+
+SOURCE = Path(__file__).resolve().parents[1] / "search"
+
+
+def copied(space: Path, replaced: Sequence[Sequence[str]], folder: Path) -> Path:
+    """A space file in a folder of its own, with texts in it replaced.
+
+    Args:
+        space: The space file.
+        replaced: Pairs of a text that it holds once, and of what stands in its place.
+        folder: Where to write.
+    """
+    text = space.read_text(encoding="utf-8")
+    for old, new in replaced:
+        if text.count(old) != 1:
+            raise SystemExit(f"{space} holds {old!r} {text.count(old)} times, not once.")
+        text = text.replace(old, new)
+    folder.mkdir(parents=True, exist_ok=True)
+    copy = folder / space.name
+    copy.write_text(text, encoding="utf-8")
+    return copy
+
+
+def given(option: str, value: object) -> list[str]:
+    """An option of a command, where it is given.
+
+    Args:
+        option: Its name.
+        value: None is not given.
+    """
+    return [] if value is None else [option, str(value)]
+
+
+def shown(arguments: Sequence[str], hidden: Mapping[str, str]) -> list[str]:
+    """Arguments of a command without the paths of this machine.
+
+    Args:
+        arguments: They.
+        hidden: What stands for the value of each option that takes a path.
+    """
+    pairs = zip(["", *arguments], arguments, strict=False)
+    return [hidden.get(before, f"spaces/{Path(each).name}" if each.endswith(".py") else each) for before, each in pairs]
+
+
+def hpsearch(*arguments: object, results: Path, read: bool = False) -> str:
+    """Run a command.
+
+    Args:
+        arguments: Its name and what follows.
+        results: The folder that holds the studies.
+        read: Whether what it prints is wanted; else it goes to the terminal.
+    """
+    start = "from hpsearch.cli.main import main; main(prog_name='hpsearch')"
+    told = subprocess.run(
+        [sys.executable, "-c", start, *map(str, arguments), "--results", str(results)],
+        env={**os.environ, "PYTHONPATH": str(SOURCE)},
+        check=True,
+        text=True,
+        stdout=subprocess.PIPE if read else sys.stderr,
+    )
+    return told.stdout or ""
