@@ -121,6 +121,12 @@ def source_of(declaration, inputs, encoding=None, class_names=()):
     return Source(declaration, inputs, encoding, class_names)
 
 
+@pytest.fixture(autouse=True)
+def same_beginning():
+    """What is learned does not hang on which tests ran before."""
+    keras.utils.set_random_seed(0)
+
+
 @pytest.fixture(scope="module")
 def digits():
     from hpsearch.data.loading import load_search_data
@@ -451,8 +457,9 @@ def test_a_build_of_the_users_own_stands_in_the_script_as_it_is(digits, tmp_path
     assert [layer.get_config().get("rate") for layer in network.layers if "dropout" in layer.name] == [0.25]
     assert float(network.optimizer.learning_rate) == pytest.approx(0.004)
     (x, y), test = module.load_data()
-    module.train(network, x / 16, y)
-    assert module.evaluate(network, test[0] / 16, test[1]) > 0.4
+    for _ in range(5):
+        module.train(network, x / 16, y)
+    assert module.evaluate(network, test[0] / 16, test[1]) > 0.4  # chance is 0.1
 
 
 def test_a_network_that_cannot_be_written_says_why(digits, tmp_path, monkeypatch):
