@@ -8,9 +8,10 @@ test part stays sealed.
     python benchmarks/reference.py spaces/cifar.py --for 15m --subset 4000 --epochs 8 --data-dir DATA
     python benchmarks/reference.py --table                       the table of all that are there
 
-Into `results/reference/SPACE/` go the leaderboard, the winning recipe and what the finals say. `--replace OLD NEW`
-changes the text of the space file first, such as the alpha of a backbone whose weights are not at hand; the page says
-so. The studies stay in `--studies`, and a call that was cut off goes on there.
+Into `results/reference/SPACE/` go the leaderboard, the winning recipe, what the finals say and, with Chromium, a
+screenshot of the report. `--replace OLD NEW` changes the text of the space file first, such as the alpha of a backbone
+whose weights are not at hand; the page says so. The studies stay in `--studies`, and a call that was cut off goes on
+there.
 """
 
 # ruff: noqa: T201  # a table on standard output is what this is for
@@ -21,14 +22,21 @@ import argparse
 import json
 import os
 import shlex
+import shutil
+import subprocess
 import sys
+import tempfile
 from pathlib import Path
 from typing import Any
 
 from _machine import machine, words
 from _searches import copied, given, hpsearch, shown
+from PIL import Image
 
 ROOT = Path(__file__).resolve().parents[1]
+_BROWSERS = ("chromium", "chromium-browser", "google-chrome")
+_SEEN = (1280, 1500)
+"""Pixels of the report that the screenshot shows, from its top."""
 _HIDDEN = {"--data-dir": "DATA", "--studies": "STUDIES", "--output": "OUTPUT"}
 
 
@@ -39,6 +47,7 @@ def main() -> int:
         print(_table(options.output))
         return 0
     found = _reference(options)
+    _screenshot(options)
     print(_page(found))
     print(_table(options.output))
     return 0
@@ -86,6 +95,8 @@ def _reference(options: argparse.Namespace) -> dict[str, Any]:
         "train": study["train_images"],
         "validation": study["validation_images"],
         "trials": len(rows),
+        "search_minutes": _minutes(options, name),
+        "finals_minutes": _minutes(options, f"{name}/finals"),
         "commands": [
             f"hpsearch run spaces/{options.space.name} --for {options.time} {' '.join(limits)}".strip(),
             f"hpsearch finals {' '.join(contest)}",
@@ -98,6 +109,30 @@ def _reference(options: argparse.Namespace) -> dict[str, Any]:
     (folder / "reference.json").write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
     (folder / "README.md").write_text(_page(found) + "\n", encoding="utf-8")
     return found
+
+
+def _minutes(options: argparse.Namespace, study: str) -> float:
+    """How long a study has run."""
+    told = json.loads(_hpsearch(options, "status", "--study", study, "--json", read=True))
+    return round(float(told["seconds"]) / 60, 1)
+
+
+def _screenshot(options: argparse.Namespace) -> None:
+    """What a browser shows of the report; without images of the data, which are not ours to pass on."""
+    browser = next((path for name in _BROWSERS if (path := shutil.which(name))), None)
+    if browser is None:
+        print("No screenshot: there is no Chromium.", file=sys.stderr)
+        return
+    name = options.space.stem
+    with tempfile.TemporaryDirectory() as folder:
+        page, picture = Path(folder) / "report.html", Path(folder) / "report.png"
+        _hpsearch(options, "report", "--study", name, "--no-predictions", "--output", page)
+        command = [browser, "--headless", "--no-sandbox", "--disable-gpu", f"--user-data-dir={folder}/profile"]
+        command += [f"--window-size={_SEEN[0]},{_SEEN[1]}", "--virtual-time-budget=10000", f"--screenshot={picture}"]
+        subprocess.run([*command, page.as_uri()], check=True, capture_output=True)
+        with Image.open(picture) as image:
+            few = image.convert("RGB").quantize(96)  # as flat as the page is, that cannot be told from the original
+            few.save(options.output / name / "report.png", optimize=True)
 
 
 def _hpsearch(options: argparse.Namespace, *arguments: object, read: bool = False) -> str:
@@ -116,7 +151,8 @@ def _page(found: dict[str, Any]) -> str:
         "",
         (
             f"{found['trials']} trials for {found['objective']}; {found['train']:,} examples to train on, "
-            f"{found['validation']:,} to validate on."
+            f"{found['validation']:,} to validate on. The search took {found['search_minutes']:g} minutes, the finals "
+            f"{found['finals_minutes']:g}."
         ),
         "",
         f"{words(found['machine'])}; load {found['load']:g} over the last quarter of an hour.",
@@ -160,8 +196,8 @@ def _finalist(each: dict[str, Any]) -> str:
 def _table(output: Path) -> str:
     """A row for each space that has a reference result."""
     lines = [
-        "| space | made by hand | found | difference (95 % interval) | verdict | search |",
-        "| --- | --- | --- | --- | --- | --- |",
+        "| space | made by hand | found | difference (95 % interval) | verdict | minutes | command |",
+        "| --- | --- | --- | --- | --- | --- | --- |",
     ]
     for path in sorted(output.glob("*/reference.json")):
         found = json.loads(path.read_text(encoding="utf-8"))
@@ -171,7 +207,8 @@ def _table(output: Path) -> str:
         if by_hand is not None and best is not None:
             name = f"[{found['space']}]({found['space']}/README.md)"
             cells = [name, f"{by_hand['name']} {_mean(by_hand)}", _mean(best), _difference(best), best["verdict"] or ""]
-            lines.append(f"| {' | '.join(cells)} | `{found['commands'][0]}` |")
+            minutes = f"{found['search_minutes']:g} + {found['finals_minutes']:g}"
+            lines.append(f"| {' | '.join(cells)} | {minutes} | `{found['commands'][0]}` |")
     return "\n".join(lines)
 
 
