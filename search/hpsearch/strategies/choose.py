@@ -15,6 +15,7 @@ __all__ = ["open_strategy"]
 
 _NEEDS = {"gp": ("scipy", "torch"), "cmaes": ("cmaes",)}
 """What some strategies need beyond what hpsearch brings; an extra of the same name installs it."""
+_STOP_THEMSELVES = ("adaptive", "kt-hyperband")
 
 
 def open_strategy(
@@ -51,6 +52,10 @@ def open_strategy(
 
     record = Record(database, study, maximize=maximize)
     stopper = make_pruner(pruner, most)
+    if strategy == "adaptive":
+        from hpsearch.strategies.adaptive import Adaptive
+
+        return Adaptive(record, seed, most)
     if strategy == "grid":
         from hpsearch.strategies.grid import Grid
 
@@ -79,13 +84,13 @@ def _check(strategy: str, pruner: str, summary: SpaceSummary, epochs: int) -> No
         from hpsearch.strategies.grid import continuous_refused
 
         raise continuous_refused(summary.continuous)
+    if strategy in _STOP_THEMSELVES and pruner != "none":
+        raise InputError(f"The strategy {strategy} stops trials itself; leave --pruner {pruner} out.")
     if strategy == "kt-hyperband":
-        _check_hyperband(pruner, summary, epochs)
+        _check_hyperband(summary, epochs)
 
 
-def _check_hyperband(pruner: str, summary: SpaceSummary, epochs: int) -> None:
-    if pruner != "none":
-        raise InputError(f"The strategy kt-hyperband stops trials itself; leave --pruner {pruner} out.")
+def _check_hyperband(summary: SpaceSummary, epochs: int) -> None:
     needed = _first_bracket(epochs)
     if not summary.open_ended and summary.size < needed:
         raise InputError(

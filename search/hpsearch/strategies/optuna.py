@@ -53,7 +53,7 @@ class Record:
     same arguments, whether or not the first call has written.
 
     Args:
-        database: The SQLite file of the study; made when it is missing.
+        database: The SQLite file of the study; made when it is missing. None keeps it in memory, for simulations.
         name: The name of the study in it.
         maximize: Whether more is better.
 
@@ -61,13 +61,13 @@ class Record:
         StudyError: The file is not a database of Optuna.
     """
 
-    def __init__(self, database: Path, name: str, *, maximize: bool) -> None:
+    def __init__(self, database: Path | None, name: str, *, maximize: bool) -> None:
         self.maximize = maximize
         self._open: dict[int, optuna.Trial] = {}
         self._reported: dict[int, set[int]] = {}
         self.study = optuna.create_study(
             study_name=name,
-            storage=_storage(database),
+            storage=None if database is None else _storage(database),
             direction="maximize" if maximize else "minimize",
             load_if_exists=True,
         )

@@ -1,0 +1,63 @@
+"""Strategies and pruners that `simulate.py` compares, by name."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from hpsearch.strategies.adaptive import Adaptive, Settings
+from hpsearch.strategies.optuna import Record
+from hpsearch.strategies.pruners import make_pruner
+from hpsearch.strategies.recorded import Recorded
+from hpsearch.strategies.sampled import Sampled
+
+__all__ = ["CONTESTANTS", "opened"]
+
+Maker = Callable[[Record, int, int], Recorded]
+"""Gets the record, the seed and the most epochs of a trial."""
+
+
+def _sampled(name: str, pruner: str = "none") -> Maker:
+    return lambda record, seed, epochs: Sampled(record, make_pruner(pruner, epochs), name, seed)
+
+
+def _adaptive(**options: float) -> Maker:
+    settings = Settings(**options)  # type: ignore[arg-type]  # whole numbers and flags are floats here
+    return lambda record, seed, epochs: Adaptive(record, seed, epochs, settings)
+
+
+_BARE = {"starts": 0, "like": 0.0}
+"""Random proposals, so that only what stops trials differs."""
+
+CONTESTANTS: dict[str, Maker] = {
+    "random": _sampled("random"),
+    "random + median": _sampled("random", "median"),
+    "random + asha": _sampled("random", "asha"),
+    "random + hyperband": _sampled("random", "hyperband"),
+    "tpe": _sampled("tpe"),
+    "tpe + median": _sampled("tpe", "median"),
+    "tpe + asha": _sampled("tpe", "asha"),
+    **{
+        f"rungs {first:g} x{factor:g}{'' if resume else ' no resume'}": _adaptive(
+            first_rung=first, factor=factor, resume=resume, **_BARE
+        )
+        for first in (0.05, 0.1, 0.2, 0.34, 0.5)
+        for factor in (2.0, 3.0, 5.0)
+        for resume in (True, False)
+    },
+    "starts": _adaptive(like=0.0, first_rung=1.0),
+    "starts + like": _adaptive(first_rung=1.0),
+    "like": _adaptive(starts=0, first_rung=1.0),
+    "adaptive": _adaptive(),
+}
+
+
+def opened(name: str, maximize: bool, seed: int, epochs: int) -> Recorded:
+    """A strategy with an empty record in memory.
+
+    Args:
+        name: One of `CONTESTANTS`.
+        maximize: Whether more is better.
+        seed: Where the random numbers start.
+        epochs: The most epochs of a trial.
+    """
+    return CONTESTANTS[name](Record(None, "simulated", maximize=maximize), seed, epochs)

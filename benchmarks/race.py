@@ -1,0 +1,352 @@
+"""Who finds the better network in the same time: hpsearch, Keras Tuner, or Optuna used by hand.
+
+Claims: hpsearch reaches the best accuracy that any peer has at the end in a fifth of the time without a hand-made
+network to start from, in a tenth with one, and ends at least 6 points above it. That is a goal; the table says what is.
+
+Every contestant has the machine for itself, one after the other: the same images, the same choices, at most 12 epochs
+of batches of 128, the same seconds on the clock from the start of its process, imports included. What counts is the
+best validation accuracy of an epoch so far. Then each one's winner is trained again with other seeds, and scored on
+images that nobody searched on.
+
+    python benchmarks/race.py --data-dir DATA                      CIFAR-10, 480 s, 3 seeds: about four hours
+    python benchmarks/race.py --seconds 60 --seeds 1 --data digits --contestants hpsearch optuna-median
+    python benchmarks/race.py --momentum 0.9 ...                   the peers with this momentum of batch normalisation
+
+The peers get what Keras does where nothing is said; with `--momentum` they get the momentum that the blocks of hpsearch
+would take, so that what comes from the strategy and what from the blocks can be told apart. Keras Tuner needs
+tensorboard: `pip install keras-tuner tensorboard`.
+"""
+
+# ruff: noqa: T201  # a table on standard output is what this is for
+
+from __future__ import annotations
+
+import argparse
+import csv
+import json
+import os
+import signal
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from _machine import machine, words
+from _race_data import Images, prepared
+
+HERE = Path(__file__).resolve().parent
+SOURCE = HERE.parent / "search"
+PEERS = ("kt-random", "kt-bayesian", "kt-hyperband", "optuna-median", "optuna-asha")
+OURS = ("hpsearch", "hpsearch-baseline")
+SHARES = (1 / 8, 1 / 4, 1 / 2, 3 / 4, 1)
+"""Of the time, at which the best score so far is told: 60, 120, 240, 360 and 480 seconds."""
+
+SPACE = '''"""The choices of the race."""
+
+from hpsearch import (
+    SGD, Adam, Arrays, ConvNet, Dense, Model, Recipe, Space, Stage, Training, between, one_of, repeat,
+)
+
+rate = between(1e-4, 1e-2, log=True)
+
+search = Recipe(
+    model=Model(
+        body=ConvNet(
+            stages=repeat(Stage(filters=repeat(one_of(8, 16, 32, 64), between(1, 2))), between(1, 3)),
+            batchnorm=one_of(None, "after_activation", "once_per_stage"),
+            dropout=between(0.0, 0.5),
+        ),
+        pooling=one_of("flatten", "average"),
+        dense=repeat(Dense(units=between(32, 256, step=32), dropout=between(0.0, 0.5)), between(0, 2)),
+    ),
+    training=Training(
+        epochs={epochs},
+        batch_size={batch},
+        optimizer=one_of(Adam(learning_rate=rate), SGD(learning_rate=rate, momentum=0.9)),
+    ),
+)
+
+by_hand = Recipe(
+    model=Model(
+        body=ConvNet(stages=[Stage(filters=(32, 32))] * 3, batchnorm="after_activation"), dense=[Dense(units=64)]
+    ),
+    training=Training(epochs={epochs}, batch_size={batch}, optimizer=Adam(learning_rate=0.001)),
+)
+
+space = Space(
+    data=Arrays({file!r}, input_shape={shape}, classes={classes}, white={white}, validation={validation}),
+    search=search,
+    baselines={baselines},
+    objective="max val_accuracy",
+)
+'''
+
+
+@dataclass(frozen=True)
+class Told:
+    """The score of an epoch.
+
+    Args:
+        seconds: Since the start of the contestant.
+        score: Validation accuracy.
+        trial: Which trial it belongs to; its choices for a peer, its number for hpsearch.
+    """
+
+    seconds: float
+    score: float
+    trial: Any
+
+
+def main() -> int:
+    """Run every contestant with every seed, and print the tables."""
+    options = _options()
+    folder = Path(tempfile.mkdtemp(prefix="race-")) if options.keep is None else options.keep.resolve()
+    folder.mkdir(parents=True, exist_ok=True)
+    images = prepared(options.data, options.data_dir, options.train, options.validation, folder)
+    found: dict[str, Any] = {
+        "machine": machine(),
+        "data": options.data,
+        "train": options.train,
+        "validation": options.validation,
+        "seconds": options.seconds,
+        "momentum": options.momentum,
+        "contestants": {},
+    }
+    for seed in range(options.seeds):
+        for who in options.contestants:
+            record = folder / f"{who}-{seed}.json"
+            if not record.exists():
+                record.write_text(json.dumps(_raced(who, seed, images, options, folder)) + "\n", encoding="utf-8")
+            found["contestants"].setdefault(who, []).append(json.loads(record.read_text(encoding="utf-8")))
+            print(f"{who} seed {seed}: {found['contestants'][who][-1]['best']}", file=sys.stderr)
+    text = _tables(found)
+    print(text)
+    if options.output:
+        options.output.with_suffix(".json").write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
+        options.output.with_suffix(".md").write_text(text + "\n", encoding="utf-8")
+    return 0
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description="hpsearch, Keras Tuner and Optuna by hand, in the same time.")
+    parser.add_argument("--data", default="cifar10", help="a named data set of images")
+    parser.add_argument("--data-dir", type=Path, help="where it is looked for first")
+    parser.add_argument("--train", type=int, default=4000, help="images to train on")
+    parser.add_argument("--validation", type=int, default=2000, help="images to validate on")
+    parser.add_argument("--seconds", type=int, default=480, help="for each contestant")
+    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--again", type=int, default=3, help="with how many seeds each winner is trained again")
+    parser.add_argument(
+        "--momentum", type=float, help="of the peers' batch normalisation; what Keras does if not given"
+    )
+    parser.add_argument("--contestants", nargs="+", choices=(*PEERS, *OURS), default=[*PEERS, *OURS])
+    parser.add_argument("--keep", type=Path, help="a folder for everything; what is there already is not run again")
+    parser.add_argument("--output", type=Path, help="where to write a .json and a .md")
+    return parser.parse_args()
+
+
+# ---- one contestant
+
+
+def _raced(who: str, seed: int, images: Images, options: argparse.Namespace, folder: Path) -> dict[str, Any]:
+    own = folder / f"{who}-{seed}"
+    own.mkdir(exist_ok=True)
+    race = _hpsearch if who in OURS else _peer
+    told, again = race(who, seed, images, options, own)
+    told = [each for each in told if each.seconds <= options.seconds]
+    if not told:
+        raise SystemExit(f"{who} has finished no epoch in {options.seconds} s; see {own}")
+    best = max(told, key=lambda each: each.score)
+    return {
+        "seed": seed,
+        "epochs": len(told),
+        "trials": len({json.dumps(each.trial, sort_keys=True) for each in told}),
+        "curve": _improvements(told),
+        "best": best.score,
+        "unseen": again(best.trial) if options.again else [],
+        "load": os.getloadavg()[0],
+    }
+
+
+def _improvements(told: list[Told]) -> list[tuple[float, float]]:
+    """When the best score so far rose, and to what."""
+    curve: list[tuple[float, float]] = []
+    for each in sorted(told, key=lambda each: each.seconds):
+        if not curve or each.score > curve[-1][1]:
+            curve.append((round(each.seconds, 2), each.score))
+    return curve
+
+
+def _peer(who: str, seed: int, images: Images, options: argparse.Namespace, own: Path) -> tuple[list[Told], Any]:
+    job = {**images.job, "who": who, "seed": seed, "momentum": options.momentum, "log": str(own / "log.jsonl")}
+    (own / "job.json").write_text(json.dumps({**job, "folder": str(own)}), encoding="utf-8")
+    (own / "log.jsonl").unlink(missing_ok=True)
+    began = time.time()
+    with (own / "output.txt").open("w") as output:
+        process = subprocess.Popen(
+            [sys.executable, HERE / "_race_peer.py", own / "job.json"],
+            stdout=output,
+            stderr=output,
+            start_new_session=True,
+        )
+        _until(process, began + options.seconds)
+    told, values = [], None
+    for line in (own / "log.jsonl").read_text(encoding="utf-8").splitlines():
+        said = json.loads(line)
+        values = said.get("values", values)
+        if "score" in said:
+            told.append(Told(said["time"] - began, said["score"], values))
+
+    def again(winner: Any) -> list[float]:
+        return _final(own, {**job, "values": winner, "seeds": list(range(100, 100 + options.again))})
+
+    return told, again
+
+
+def _hpsearch(who: str, seed: int, images: Images, options: argparse.Namespace, own: Path) -> tuple[list[Told], Any]:
+    space = own / "race.py"
+    baselines = "{'by_hand': by_hand}" if who == "hpsearch-baseline" else "{}"
+    space.write_text(SPACE.format(**images.declared, baselines=baselines), encoding="utf-8")
+    run = [*_command("run", own), space, "--study", "race", "--for", f"{options.seconds}s", "--seed", seed]
+    trials = own / "results" / "race" / "trials"
+    told: list[Told] = []
+    began = time.time()
+    with (own / "output.txt").open("w") as output:
+        process = subprocess.Popen(
+            list(map(str, run)), stdout=output, stderr=output, start_new_session=True, env=_environment()
+        )
+        seen: dict[Path, int] = {}
+        while process.poll() is None and time.time() < began + options.seconds:
+            time.sleep(0.25)
+            told += _new_lines(trials, seen, time.time() - began)
+        _until(process, 0)
+
+    def again(winner: Any) -> list[float]:
+        models = [_saved(own, space, trials / f"{winner:05}" / "recipe.py", at) for at in range(options.again)]
+        return _final(own, {**images.job, "models": models})
+
+    return told, again
+
+
+def _new_lines(trials: Path, seen: dict[Path, int], now: float) -> list[Told]:
+    """The epochs that were written since the last look."""
+    told = []
+    for path in trials.glob("[0-9]*/history.csv"):
+        text = path.read_text(encoding="utf-8")
+        rows = list(csv.DictReader(text[: text.rfind("\n") + 1].splitlines()))
+        told += [Told(now, float(row["val_accuracy"]), int(path.parent.name)) for row in rows[seen.get(path, 0) :]]
+        seen[path] = len(rows)
+    return told
+
+
+def _saved(own: Path, space: Path, recipe: Path, at: int) -> str:
+    """The winner of hpsearch, trained again with another seed, as a file."""
+    again = own / "again.py"
+    found = recipe.read_text(encoding="utf-8").strip()
+    more = f"\nfrom dataclasses import replace\n\nspace = replace(space, baselines={{'found': {found}}})\n"
+    again.write_text(space.read_text(encoding="utf-8") + more, encoding="utf-8")
+    study, model = f"again_{at}", own / f"found_{at}.keras"
+    run = [*_command("run", own), again, "--study", study, "--trials", 0, "--seed", 100 + at]
+    save = [*_command("save", own), "found", model, "--study", study]
+    for command in (run, save) if not model.exists() else ():
+        subprocess.run(list(map(str, command)), check=True, stdout=subprocess.DEVNULL, env=_environment())
+    return str(model)
+
+
+def _command(name: str, own: Path) -> list[Any]:
+    start = "from hpsearch.cli.main import main; main(prog_name='hpsearch')"
+    return [sys.executable, "-c", start, name, "--results", own / "results"]
+
+
+def _environment() -> dict[str, str]:
+    return {**os.environ, "PYTHONPATH": str(SOURCE)}
+
+
+def _final(own: Path, job: dict[str, Any]) -> list[float]:
+    path = own / "final.json"
+    path.write_text(json.dumps(job), encoding="utf-8")
+    told = subprocess.run(
+        [sys.executable, HERE / "_race_final.py", path], check=True, text=True, stdout=subprocess.PIPE
+    )
+    scores: list[float] = json.loads(told.stdout.splitlines()[-1])
+    return scores
+
+
+def _until(process: subprocess.Popen[bytes], deadline: float) -> None:
+    """Let a process run until a time, then end it and all that it started."""
+    try:
+        process.wait(max(deadline - time.time(), 0.01))
+    except subprocess.TimeoutExpired:
+        os.killpg(process.pid, signal.SIGTERM)
+        try:
+            process.wait(60)
+        except subprocess.TimeoutExpired:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+
+
+# ---- the tables
+
+
+def _at(curve: list[list[float]], seconds: float) -> float:
+    return max((score for when, score in curve if when <= seconds), default=0.0)
+
+
+def _when(curve: list[list[float]], score: float) -> float | None:
+    return next((when for when, reached in curve if reached >= score), None)
+
+
+def _tables(found: dict[str, Any]) -> str:
+    seconds, contestants = found["seconds"], found["contestants"]
+    marks = [round(seconds * share) for share in SHARES]
+    seeds = len(next(iter(contestants.values())))
+    blocks = "what Keras does" if found["momentum"] is None else f"{found['momentum']:g}"
+    lines = [
+        words(found["machine"]),
+        (
+            f"{found['data']}: {found['train']} images to train on, {found['validation']} to validate on; {seconds} s "
+            f"each; momentum of the peers' batch normalisation: {blocks}; means over {seeds} seeds"
+        ),
+        "",
+        f"| best accuracy after | {' | '.join(f'{mark} s' for mark in marks)} | trials | epochs | unseen images |",
+        f"| --- |{' --- |' * (len(marks) + 3)}",
+    ]
+    for who, runs in contestants.items():
+        cells = [f"{_mean(_at(run['curve'], mark) for run in runs):.3f}" for mark in marks]
+        cells += [f"{_mean(run[name] for run in runs):.0f}" for name in ("trials", "epochs")]
+        unseen = [score for run in runs for score in run["unseen"]]
+        spread = f" ± {statistics.stdev(unseen):.3f}" if len(unseen) > 1 else ""
+        lines.append(f"| {who} | {' | '.join(cells)} | {f'{_mean(unseen):.3f}{spread}' if unseen else '-'} |")
+    return "\n".join([*lines, "", *_said(found)])
+
+
+def _said(found: dict[str, Any]) -> list[str]:
+    """How much sooner the best peer's last score was reached, seed by seed."""
+    peers = {who: runs for who, runs in found["contestants"].items() if who in PEERS}
+    ours = {who: runs for who, runs in found["contestants"].items() if who in OURS}
+    if not peers or not ours:
+        return []
+    best = max(peers, key=lambda who: _mean(run["best"] for run in peers[who]))
+    goal = _mean(run["best"] for run in peers[best])
+    said = [f"The best peer at the end is {best} with {goal:.3f}."]
+    for who, runs in ours.items():
+        when = [_when(run["curve"], goal) for run in runs]
+        reached = [each for each in when if each is not None]
+        above = 100 * (_mean(run["best"] for run in runs) - goal)
+        share = f", 1/{found['seconds'] / _mean(reached):.1f} of the time" if len(reached) == len(when) else ""
+        times = ", ".join("never" if each is None else f"{each:.0f} s" for each in when)
+        said.append(f"{who} has it after {times}{share}; it ends {above:+.1f} points from it.")
+    return said
+
+
+def _mean(values: Any) -> float:
+    return float(np.mean(list(values)))
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

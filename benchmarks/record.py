@@ -1,0 +1,118 @@
+"""Learning curves of many recipes of a space, for `simulate.py` to replay.
+
+Claims nothing. Recipes are drawn at random, and each is trained to its last epoch by `hpsearch run --strategy random`;
+the starts of the default strategy and the networks made by hand are trained too. What is kept: the choices, the score
+after every epoch, and the seconds.
+
+    python benchmarks/record.py spaces/digits.py --trials 300
+    python benchmarks/record.py spaces/cifar.py --trials 200 --subset 4000 --epochs 12 --data-dir DATA
+
+A call that was cut off goes on. Into the file goes the text of the space, so that it can be replayed wherever it lies.
+"""
+
+# ruff: noqa: T201  # what was kept, on standard output
+
+from __future__ import annotations
+
+import argparse
+import json
+import shlex
+import sys
+from pathlib import Path
+from typing import Any
+
+from _curves import write_curves
+from _machine import machine
+from _searches import copied, given, hpsearch, shown
+
+from hpsearch.declare import source
+from hpsearch.resolve import resolve
+from hpsearch.spacefile import load_space
+from hpsearch.strategies.starts import STARTS
+from hpsearch.study.folder import StudyFolder, open_study
+from hpsearch.study.trial import Trial, finite
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+def main() -> int:
+    """Train, and write what was seen."""
+    options = _options()
+    name = options.space.stem
+    space = copied(options.space, options.replace, options.studies / "recorded")
+    limits = [*given("--subset", options.subset), *given("--epochs", options.epochs)]
+    data = given("--data-dir", options.data_dir)
+    run = ["run", space, "--study", f"curves_{name}", "--strategy", "random", *limits, *data]
+    run += ["--devices", "cpu", "--keep", "0"]
+    folder = options.studies / f"curves_{name}"
+    if not (folder / "study.json").exists():
+        hpsearch(*run, "--trials", "0", results=options.studies)
+        _enqueue_starts(space, f"curves_{name}", options)
+    hpsearch(*run, "--trials", options.trials, results=options.studies)
+    study = open_study(options.studies, f"curves_{name}")
+    said = _said(study, space, name)
+    output = options.output or ROOT / "benchmarks" / "curves" / f"{name}.json.gz"
+    output.parent.mkdir(parents=True, exist_ok=True)
+    write_curves(output, said)
+    epochs = sum(len(each["scores"]) for each in said["trials"])
+    print(f"{len(said['trials'])} recipes, {epochs} epochs, {output.stat().st_size / 1000:.0f} kB: {output.name}")
+    return 0
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description="Learning curves of many recipes of a space.")
+    parser.add_argument("space", type=Path, help="a space file")
+    parser.add_argument("--trials", type=int, default=300, help="how many recipes, starts included")
+    parser.add_argument("--subset", type=int, help="as of hpsearch run")
+    parser.add_argument("--epochs", type=int, help="as of hpsearch run")
+    parser.add_argument("--replace", nargs=2, action="append", default=[], metavar=("OLD", "NEW"), help="a text in it")
+    parser.add_argument("--data-dir", type=Path, help="as of hpsearch run")
+    parser.add_argument("--studies", type=Path, default=ROOT / "results", help="where the study is written")
+    parser.add_argument("--output", type=Path, help="a .json.gz; in benchmarks/curves if not given")
+    return parser.parse_args()
+
+
+def _enqueue_starts(space: Path, study: str, options: argparse.Namespace) -> None:
+    tree = load_space(space).search
+    recipes = dict.fromkeys(source(resolve(tree, start.choice)) for start in STARTS)
+    for at, recipe in enumerate(recipes):
+        file = space.with_name(f"{space.stem}_start_{at}.txt")
+        file.write_text(recipe, encoding="utf-8")
+        hpsearch("enqueue", space, "--recipe", file, "--study", study, results=options.studies)
+
+
+def _said(study: StudyFolder, space: Path, name: str) -> dict[str, Any]:
+    described = json.loads((study.path / "study.json").read_text(encoding="utf-8"))
+    direction, _, metric = described["objective"].partition(" ")
+    trials = sorted(study.trials(), key=lambda trial: trial.number)
+    kept = [trial for trial in trials if trial.state == "COMPLETE" and trial.answers]
+    return {
+        "name": name,
+        "space": space.read_text(encoding="utf-8"),
+        "maximize": direction == "max",
+        "metric": metric,
+        "epochs": max(trial.epochs_budget for trial in kept),
+        "train": described["train_images"],
+        "validation": described["validation_images"],
+        "machine": machine(),
+        "command": shlex.join(["python", "benchmarks/record.py", *shown(sys.argv[1:], {"--data-dir": "DATA"})]),
+        "trials": [_curve(study, trial, metric) for trial in kept],
+    }
+
+
+def _curve(study: StudyFolder, trial: Trial, metric: str) -> dict[str, Any]:
+    history = study.trial(trial.number).history()
+    scores = [finite(epoch.metrics.get(metric)) for epoch in history]
+    return {
+        "answers": trial.answers,
+        "name": trial.baseline or ("start" if trial.enqueued else ""),
+        "scores": [None if score is None else round(score, 5) for score in scores],
+        "seconds": [epoch.seconds for epoch in history],
+        "overhead": round(max(trial.seconds - sum(epoch.seconds for epoch in history), 0.0), 3),
+        "parameters": trial.parameters,
+        "flops": trial.flops,
+    }
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,237 @@
+"""The default strategy: begins with what is usual, goes on near what was good, and spends epochs where they pay.
+
+Three ideas, each measured by ``benchmarks/simulate.py`` on recorded learning curves:
+
+- The first trials are a portfolio of recipes that are usual in the field, see `hpsearch.strategies.starts`.
+- Later ones change a few choices of one of the best so far, as in Real et al., "Regularized evolution for image
+  classifier architecture search", AAAI 2019, or are drawn by a model of the good ones (TPE), or at random.
+- Every trial is judged at a few rungs, and only the best part goes on; Li et al., "A system for massively parallel
+  hyperparameter tuning", MLSys 2020. One that was stopped keeps its checkpoint while it may still be wanted, and goes
+  on from there once it is among the best after all.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from random import Random
+from typing import Any
+
+import optuna
+from optuna.distributions import BaseDistribution
+from optuna.samplers import RandomSampler
+from optuna.trial import FrozenTrial, TrialState
+
+from hpsearch.addresses import Parameter
+from hpsearch.domains import Scalar
+from hpsearch.strategies.distributions import internal_value
+from hpsearch.strategies.neighbours import neighbour
+from hpsearch.strategies.optuna import Record, is_infeasible
+from hpsearch.strategies.recorded import LABEL, PARENT, RANDOM, OneByOne, Recorded
+from hpsearch.strategies.seeds import seed_for
+from hpsearch.strategies.starts import STARTS
+
+__all__ = ["Adaptive", "Settings"]
+
+START = "start"
+LIKE = "like"
+CHANGES = "changes"
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What the strategy does how much; the defaults are the best that was found.
+
+    Args:
+        starts: How many trials begin the search from the portfolio.
+        first_rung: The first rung as a share of the epochs.
+        factor: At each rung the best part of this size goes on, and the next rung is so many times as high.
+        enough: So many trials must have reached a rung before one is stopped there.
+        like: The share of later proposals that change one of the best.
+        best: How many of the best are changed.
+        changes: How many of its choices are changed on average.
+        paused: How many stopped trials keep their checkpoint.
+        resume: Whether a stopped trial may go on.
+    """
+
+    starts: int = 6
+    first_rung: float = 0.2
+    factor: float = 3.0
+    enough: int = 3
+    like: float = 0.8
+    best: int = 5
+    changes: float = 2.0
+    paused: int = 8
+    resume: bool = True
+
+
+class Adaptive(Recorded):
+    """Proposes with a portfolio, then near the best; stops and resumes trials at rungs.
+
+    Args:
+        record: The trials of the study.
+        seed: Where the random numbers start.
+        epochs: The most epochs of a trial.
+        settings: How much of what.
+    """
+
+    def __init__(self, record: Record, seed: int, epochs: int, settings: Settings | None = None) -> None:
+        super().__init__(record, None)
+        self._seed = seed
+        self._settings = settings or Settings()
+        self._rungs = _rungs(epochs, self._settings)
+        record.study.sampler = _Proposed(seed)
+
+    # ---- who is next
+
+    def _proposal(self, *, at_random: bool) -> dict[str, Any] | None:
+        if at_random:
+            return {RANDOM: True}
+        trials = self.record.trials()
+        if (stopped := self._to_resume(trials)) is not None:
+            return {PARENT: stopped.number}
+        begun = sum(START in trial.user_attrs for trial in trials)
+        if begun < min(self._settings.starts, len(STARTS)):
+            return {START: begun}
+        rng = Random(seed_for(self._seed, len(trials), "plan"))
+        best = self._best(trials)
+        if not best or rng.random() >= self._settings.like:
+            return {RANDOM: True}
+        # The better, the more often.
+        chosen = best[min(int(len(best) * rng.random() ** 2), len(best) - 1)]
+        return {LIKE: chosen.number, CHANGES: self._settings.changes / max(len(chosen.params), 1)}
+
+    def _best(self, trials: Sequence[FrozenTrial]) -> list[FrozenTrial]:
+        """The best so far, the best first; a trial that went on from another stands for it."""
+        continued = {trial.user_attrs[PARENT] for trial in trials if PARENT in trial.user_attrs}
+        scored = [
+            (score, -trial.number, trial)
+            for trial in trials
+            if trial.params and trial.number not in continued and (score := self._score(trial)) is not None
+        ]
+        scored.sort(key=lambda each: each[:2], reverse=True)
+        return [trial for _, _, trial in scored[: self._settings.best]]
+
+    def _score(self, trial: FrozenTrial) -> float | None:
+        """The best value so far; more is better."""
+        if is_infeasible(trial) or trial.state == TrialState.FAIL:
+            return None
+        return self._up_to(trial, math.inf)
+
+    def _up_to(self, trial: FrozenTrial, rung: float) -> float | None:
+        """The best value up to an epoch; more is better."""
+        sign = 1.0 if self.record.maximize else -1.0
+        values = [sign * value for epoch, value in trial.intermediate_values.items() if epoch <= rung]
+        return max(values, default=None)
+
+    # ---- rungs
+
+    def should_stop(self, number: int) -> bool:
+        trials = self.record.trials()
+        trial = trials[number]
+        if LABEL in trial.user_attrs:
+            return False
+        reached = max(trial.intermediate_values, default=0)
+        return any(reached == rung and self._stops(trial, trials, rung) for rung in self._rungs)
+
+    def _stops(self, trial: FrozenTrial, trials: Sequence[FrozenTrial], rung: int) -> bool:
+        mine = self._up_to(trial, rung)
+        others = self._at(trials, rung, without=trial)
+        better = sum(mine is None or value > mine for value in others)
+        present = len(others) + 1
+        return present >= self._settings.enough and better >= max(1, int(present / self._settings.factor))
+
+    def _at(self, trials: Sequence[FrozenTrial], rung: int, without: FrozenTrial) -> list[float]:
+        """The scores at a rung of all recipes that reached it."""
+        parent = without.user_attrs.get(PARENT)
+        continued = {trial.user_attrs[PARENT] for trial in trials if PARENT in trial.user_attrs}
+        return [
+            value
+            for trial in trials
+            if trial.number not in (without.number, parent)
+            and trial.number not in continued
+            and not is_infeasible(trial)
+            and max(trial.intermediate_values, default=0) >= rung
+            and (value := self._up_to(trial, rung)) is not None
+        ]
+
+    def _to_resume(self, trials: Sequence[FrozenTrial]) -> FrozenTrial | None:
+        """A stopped trial that is among the best of its rung by now; the highest rung first."""
+        if not self._settings.resume:
+            return None
+        for rung in reversed(self._rungs):
+            for trial in self._stopped(trials, rung):
+                if not self._stops(trial, trials, rung):
+                    return trial
+                break  # the others are no better
+        return None
+
+    def _stopped(self, trials: Sequence[FrozenTrial], rung: int) -> list[FrozenTrial]:
+        """The trials that were stopped at a rung and did not go on, the best first."""
+        continued = {trial.user_attrs[PARENT] for trial in trials if PARENT in trial.user_attrs}
+        found = [
+            (value, -trial.number, trial)
+            for trial in trials
+            if trial.state == TrialState.PRUNED
+            and not is_infeasible(trial)
+            and trial.number not in continued
+            and max(trial.intermediate_values, default=0) == rung
+            and (value := self._up_to(trial, rung)) is not None
+        ]
+        found.sort(key=lambda each: each[:2], reverse=True)
+        return [trial for _, _, trial in found]
+
+    def may_continue(self, number: int) -> bool:
+        trials = self.record.trials()
+        if not self._settings.resume or number >= len(trials):
+            return False
+        reached = max(trials[number].intermediate_values, default=0)
+        kept = self._stopped(trials, reached)[: self._settings.paused] if reached in self._rungs else []
+        return any(trial.number == number for trial in kept)
+
+    # ---- choices
+
+    def suggest(self, number: int, parameter: Parameter) -> Scalar:
+        name, _ = self.record.named(parameter)
+        start = self.record.attributes(number).get(START)
+        sampler = self.record.study.sampler
+        if start is not None and isinstance(sampler, _Proposed):
+            sampler.wanted[name] = internal_value(parameter.domain, STARTS[start].choice(parameter))
+        return super().suggest(number, parameter)
+
+
+def _rungs(epochs: int, settings: Settings) -> list[int]:
+    found: list[int] = []
+    rung = max(1.0, settings.first_rung * epochs)
+    while round(rung) < epochs:
+        found.append(round(rung))
+        rung *= settings.factor
+    return found
+
+
+class _Proposed(OneByOne):
+    """Makes the choices of a proposal: those of a start, of the trial that goes on, or near those of another."""
+
+    def __init__(self, seed: int) -> None:
+        self._seed = seed
+        self.wanted: dict[str, Any] = {}
+        """What the start of the trial that is asked for wants, by the name of the choice."""
+
+    def sample_independent(
+        self, study: optuna.Study, trial: FrozenTrial, param_name: str, param_distribution: BaseDistribution
+    ) -> Any:
+        attributes = trial.user_attrs
+        if START in attributes:
+            return self.wanted[param_name]
+        origin = attributes.get(PARENT, attributes.get(LIKE))
+        known = study.get_trials(deepcopy=False)[origin].params if origin is not None else {}
+        seed = seed_for(self._seed, trial.number, param_name)
+        if param_name in known and PARENT in attributes:
+            return known[param_name]
+        if param_name in known:
+            rng = Random(seed)
+            if rng.random() >= attributes[CHANGES]:
+                return known[param_name]
+            return neighbour(param_distribution, known[param_name], rng)
+        return RandomSampler(seed=seed).sample_independent(study, trial, param_name, param_distribution)
