@@ -57,13 +57,18 @@ def sample(data: Data, *, data_dir: Path | None = None) -> Sampled | None:
     if isinstance(data, Named):
         return None
     data = with_classes(data, data_dir=data_dir)
-    arrays = isinstance(data, Arrays)
-    pool = open_head(data, IMAGES, data_dir=data_dir) if arrays else open_pool(data, data_dir=data_dir, sealed=False)
+    pool = _opened(data, data_dir)
     trained, _ = drawn(data, pool, None)
     photos = _photos_named(data, data_dir)
-    chosen = trained[trained < IMAGES] if arrays else _spread(trained)
+    chosen = trained[trained < IMAGES] if isinstance(data, Arrays) else _spread(trained)
     opened = sum(len(images) for images in pool.read(chosen, False, True).inputs.values()) if len(chosen) else 0
     return Sampled(len(pool.labels), _called(data), len(data.class_names), photos, opened)
+
+
+def _opened(data: Data, data_dir: Path | None) -> Pool:
+    if isinstance(data, Arrays):
+        return open_head(data, IMAGES, data_dir=data_dir)
+    return open_pool(data, data_dir=data_dir, sealed=False)
 
 
 def _spread(rows: Indices) -> Indices:
