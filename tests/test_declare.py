@@ -46,7 +46,6 @@ from hpsearch.declare import (
 )
 from hpsearch.errors import SpaceError
 
-
 PUBLIC = [getattr(hpsearch, name) for name in hpsearch.__all__]
 CLASSES = [each for each in PUBLIC if is_dataclass(each)]
 

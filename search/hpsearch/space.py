@@ -138,13 +138,17 @@ class Objective:
     maximize: bool
 
     @classmethod
-    def parse(cls, text: str) -> Objective:
+    def parse(cls, text: str, classes: int | None = None) -> Objective:
         """Read ``"max val_accuracy"``.
 
+        Args:
+            text: As it was written.
+            classes: How many classes the data has; 0 where it has amounts, None where that is not known.
+
         Raises:
-            SpaceError: Another wording, an unknown metric, or the wrong direction for it.
+            SpaceError: Another wording, an unknown metric or one that the data does not have, or the wrong direction.
         """
-        if problem := objective_problem(text):
+        if problem := objective_problem(text, classes):
             raise SpaceError(problem, "objective")
         direction, metric = text.split()
         return cls(metric=metric, maximize=direction == "max")
@@ -209,7 +213,7 @@ class Space(Declared):
         data = named(self.data) if isinstance(self.data, str) else self.data
         check_declaration(data)
         object.__setattr__(self, "data", with_classes(data))
-        check_measurable(self._classes, Objective.parse(self.objective).metric, self.metrics)
+        check_measurable(self._classes, Objective.parse(self.objective, self._classes).metric, self.metrics)
         check_reads(self.search.model, self.declaration.shapes)
         self._check_heads(self.search, "")
         if self.baselines is not None:
