@@ -338,6 +338,19 @@ def test_every_slot_has_a_line(slots: int, width: int) -> None:
     assert ("ConvNet" in lines[place + 1]) == (width > 60 or slots == 1)
 
 
+def test_trials_that_were_enqueued_beyond_the_budget_are_told_apart(capsys: pytest.CaptureFixture[str]) -> None:
+    clock, budget = Clock(), Budget(9, 8, 5.0, None)
+    screen, plain = (make("val_accuracy", True, "digits", clock=clock) for make in (LiveScreen, PlainLines))
+    for watcher in (screen, plain):
+        trial = Trial(number=8, state="COMPLETE", score=0.5, seconds=5.0)
+        watcher.started(trial, Budget(8, 8, 0.0, None))
+        watcher.ended(trial, trial, budget)
+    for width in (34, 60):
+        (head,) = [text for text in shown(screen, width) if text.startswith("trials")]
+        assert head.endswith("  8/8 + 1 more")
+    assert "8/8 + 1 more trials, best 0.5000 by 8" in capsys.readouterr().out
+
+
 @pytest.mark.parametrize("height", [10, 24])
 def test_many_running_trials_leave_the_head_on_the_screen(height: int) -> None:
     lines = shown(started(30, 30), 80, height)
