@@ -32,7 +32,7 @@ from hpsearch.errors import SpaceError, join_address
 from hpsearch.metrics import METRICS, objective_problem
 from hpsearch.reads import check_reads
 from hpsearch.recipe import HyperModel, Model, Recipe, code_of
-from hpsearch.resolve import Answers, answers_of, has_domains, resolve
+from hpsearch.resolve import Answers, answers_of, differences, has_domains, resolve
 from hpsearch.trained import takes_trained
 
 __all__ = ["AtMost", "Objective", "Space", "at_most"]
@@ -161,6 +161,9 @@ class Objective:
         return left > right if self.maximize else left < right
 
 
+_MOST_DIFFERENCES = 5
+"""So many places are named at which a baseline leaves the space."""
+
 _DATA = Instance((Data, str), "the name of a data set, ImageFolder(...), Table(...) or Arrays(...)")
 _RECIPE = Instance((Recipe,), "Recipe(...)")
 _BASELINES = Maybe(Instance((dict,), 'recipes by name, such as {"by_hand": Recipe(...)}'))
@@ -236,11 +239,18 @@ class Space(Declared):
         try:
             answers_of(self.search, network)
         except SpaceError as error:
-            if takes_trained(network):
-                return network
-            where = join_address(address, error.address)
-            raise SpaceError(f"{error.problem} A baseline must be a point of the space.", where) from None
+            if not takes_trained(network):
+                raise self._outside(network, address, error) from None
         return network
+
+    def _outside(self, network: Recipe, address: str, error: SpaceError) -> SpaceError:
+        """The sentences about a baseline that is no point of the space."""
+        first, *others = differences(self.search, network, _MOST_DIFFERENCES + 1) or [error]
+        said = [first.problem, *(f"Also {other.address}: {other.problem}" for other in others)]
+        if len(said) > _MOST_DIFFERENCES:
+            said[_MOST_DIFFERENCES:] = ["There are more."]
+        said.append("A baseline must be a point of the space.")
+        return SpaceError(" ".join(said), join_address(address, first.address))
 
     def _check_heads(self, recipe: Recipe, address: str) -> None:
         """A sigmoid head has one unit, which can tell two classes apart and no more."""
