@@ -288,6 +288,35 @@ def test_a_wrong_recipe(make: Callable[[], Any], said: str) -> None:
     assert sentence_of(make()) == said
 
 
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [
+        (
+            recipe(dense=[Dense(units=[4, 8, 16])]),
+            "model.dense[0].units: got (4, 8, 16); a choice among them is written one_of(4, 8, 16); allowed: a whole n",
+        ),
+        (
+            recipe(net(dropout=[0.1, 0.5])),
+            "got (0.1, 0.5); a choice among them is written one_of(0.1, 0.5) or, from one to the other, between(0.1, 0",
+        ),
+        (recipe(pooling=["flatten", "average"]), 'is written one_of("flatten", "average"); allowed: '),
+        (recipe([VGG16(), MobileNetV2()]), "is written one_of(VGG16(), MobileNetV2()); allowed: "),
+        (
+            recipe([net(), VGG16(), net(pool=None)]),
+            "one_of(a=ConvNet(stages=(Stage(filters=8),)), b=VGG16(), c=ConvNet(",
+        ),
+        (recipe(dense=[Dense(units=list(range(1, 12)))]), "one_of(1, 2, 3, 4, 5, 6, 7, 8, ...); allowed: "),
+    ],
+)
+def test_a_list_where_one_value_is_allowed_is_told_how_a_choice_is_written(wrong: Any, said: str) -> None:
+    assert said in sentence_of(wrong)
+
+
+@pytest.mark.parametrize("wrong", [(), (4,), (4, 0), (4, "a")], ids=str)
+def test_a_list_that_is_no_choice_is_told_nothing_of_choices(wrong: Any) -> None:
+    assert "one_of" not in sentence_of(recipe(dense=[Dense(units=wrong)]))
+
+
 def test_an_object_that_is_too_long_for_a_sentence_goes_by_its_class() -> None:
     long = ConvNet(stages=[Stage(filters=(16, 32, 64))] * 9)
     assert sentence_of(Recipe(model=long, training=Training(epochs=1))) == (

@@ -52,6 +52,7 @@ class TestWithoutData:
         assert found["class_names"] == ["bright", "dark"]
         assert found["data"]["found"] is False
         assert "nowhere" in found["data"]["where"]
+        assert (found["data"]["seen"], found["data"]["problem"]) == (None, None)
         assert found["at_most"] == {"parameters": 3_000, "flops": None, "memory": None}
         assert found["fits"] is None
         ours, by_name, by_path = found["baselines"]
@@ -92,6 +93,28 @@ class TestWithoutData:
     def test_steps_cannot_be_timed(self, cli, space):
         sentence = cli("check", space, "--time").sentence
         assert sentence.startswith("--time needs the data: ")
+
+
+class TestASampleOfTheData:
+    @pytest.fixture
+    def folder(self, tmp_path, photos):
+        return photos(tmp_path / "nowhere", 10)
+
+    def test_a_line_says_what_is_there(self, cli, space, folder):
+        lines = cli("check", space, "--samples", 1, "--data-dir", folder.parent).out.splitlines()
+        (place,) = (number for number, line in enumerate(lines) if line.startswith("Data "))
+        assert lines[place].endswith(f"found, {folder}")
+        assert lines[place + 1].strip() == "20 photos in 2 classes; 8 opened"
+
+    def test_what_cannot_be_read_is_the_loaders_sentence(self, cli, space, folder):
+        for photo in folder.glob("dark/*"):
+            photo.write_bytes(b"")
+        said = cli("check", space, "--samples", 1, "--json", "--data-dir", folder.parent)
+        problem = said.sentence.removeprefix(f"{space}: data: ")
+        assert problem.startswith(f"The image {folder / 'dark'}")
+        assert "is corrupt (it is empty)" in problem
+        found = json.loads(said.out)["data"]
+        assert (found["found"], found["seen"], found["problem"]) == (True, None, problem)
 
 
 ENORMOUS = """

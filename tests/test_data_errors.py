@@ -13,6 +13,7 @@ from PIL import Image
 from hpsearch.data import Arrays, ImageFolder, Named
 from hpsearch.data.folders import list_photos
 from hpsearch.data.loading import load_search_data, load_test_part
+from hpsearch.data.sample import sample
 from hpsearch.data.split import sealed_part, search_parts
 from hpsearch.errors import DataError, SpaceError
 
@@ -201,6 +202,9 @@ class TestArrays:
         text = said(data, tmp_path)
         assert words in text
         assert "own.npz" in text or "class" in text
+        with pytest.raises(DataError) as caught:
+            sample(data, data_dir=tmp_path)
+        assert words in str(caught.value), "a sample shows it, too"
 
     def test_the_near_class_is_named(self, tmp_path):
         np.savez(tmp_path / "own.npz", x=images(), y=np.array(["cat", "dogs", "apes"])[labels()])

@@ -19,8 +19,10 @@ import pytest
 from PIL import Image
 
 from hpsearch.data import Arrays, Data, ImageFolder, Named
+from hpsearch.data.arrays import npz_head
 from hpsearch.data.folders import list_photos
 from hpsearch.data.loading import load_search_data, load_test_part
+from hpsearch.data.sample import sample
 from hpsearch.data.split import sealed_part
 from hpsearch.errors import DataError
 
@@ -347,6 +349,40 @@ def test_a_search_never_opens_the_test_part(case, tmp_path):
     assert load_search_data(data, data_dir=tmp_path).fingerprint == before
     with pytest.raises(DataError):
         load_test_part(data, data_dir=tmp_path)
+
+
+@of([case for case in CASES if case.name.startswith(("photos", "np"))])
+def test_a_sample_counts_the_rows_and_opens_a_few_but_none_of_the_test_part(case, tmp_path):
+    data = case.make(tmp_path, 0)
+    loaded = load_search_data(data, data_dir=tmp_path)
+    test = 0 if case.own_test else len(load_test_part(data, data_dir=tmp_path))
+    if case.spoil:
+        case.spoil(tmp_path)
+    seen = sample(data, data_dir=tmp_path)
+    assert seen.rows == len(loaded.train) + len(loaded.validation) + test
+    assert seen.classes == len(loaded.class_names)
+    photos = case.name.startswith("photos")
+    assert seen.of == ("photos" if photos else "images")
+    assert seen.opened == (8 if photos else min(len(loaded.train), seen.opened))
+    assert seen.opened > 0
+
+
+def test_a_sample_of_an_npz_reads_its_first_images_alone(tmp_path):
+    x = np.tile(np.arange(200, dtype=np.uint8)[:, None, None, None], (1, 4, 4, 3))
+    np.savez(tmp_path / "own.npz", x=x, y=np.arange(200) % 2)
+    head, shape = npz_head(tmp_path / "own.npz", "x", 5)
+    assert shape == x.shape
+    assert head.tolist() == x[:5].tolist()
+    x[100] = 250  # too bright, where nobody looks
+    np.savez(tmp_path / "own.npz", x=x, y=np.arange(200) % 2)
+    data = Arrays("own.npz", input_shape=(4, 4, 3), classes=2, white=200.0)
+    assert 30 < sample(data, data_dir=tmp_path).opened < 64
+    with pytest.raises(DataError, match="does not fit white=200"):
+        load_search_data(data, data_dir=tmp_path)
+
+
+def test_a_sample_of_a_named_set_opens_nothing():
+    assert sample(Named("digits")) is None
 
 
 def test_the_official_files_and_an_npz_of_the_same_images_are_the_same_data(tmp_path):

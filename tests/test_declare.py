@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields, is_dataclass
 from enum import Enum
 from typing import Any
 
@@ -30,6 +31,7 @@ from hpsearch.declare import (
     LINE_LENGTH,
     Anything,
     Choice,
+    Declared,
     Either,
     Many,
     Maybe,
@@ -37,10 +39,60 @@ from hpsearch.declare import (
     Text,
     Whole,
     brief,
+    declared,
+    option,
     plain,
     source,
 )
 from hpsearch.errors import SpaceError
+
+PUBLIC = [getattr(hpsearch, name) for name in hpsearch.__all__]
+CLASSES = [each for each in PUBLIC if is_dataclass(each)]
+
+
+@pytest.mark.parametrize("cls", CLASSES, ids=lambda cls: cls.__name__)
+def test_help_names_every_option_of_a_class_and_those_it_inherits(cls):
+    told = inspect.cleandoc(cls.__doc__).partition("\nArgs:\n")[2].partition("\n\n")[0]
+    begun = [line.strip().partition(":")[0] for line in told.splitlines() if not line.startswith("     ")]
+    named = [name for names in begun for name in names.split(", ")]
+    assert sorted(named) == sorted(option.name for option in fields(cls)), "each once"
+
+
+def test_inherited_options_stand_before_what_a_class_raises():
+    @declared
+    class Shape(Declared):
+        """Any shape.
+
+        Args:
+            colour: What it is
+                painted in.
+        """
+
+        colour: str = option(Text())
+
+    @declared
+    class Circle(Shape):
+        """A circle.
+
+        Args:
+            radius: In metres.
+
+        Raises:
+            ValueError: Never.
+        """
+
+        radius: float = option(Number(above=0))
+
+    lines = inspect.getdoc(Circle).splitlines()
+    assert lines[2:] == [
+        "Args:",
+        "    radius: In metres.",
+        "    colour: What it is",
+        "        painted in.",
+        "",
+        "Raises:",
+        "    ValueError: Never.",
+    ]
 
 
 class Mode(Enum):

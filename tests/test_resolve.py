@@ -32,7 +32,7 @@ from hpsearch.addresses import Choices, Parameter
 from hpsearch.declare import LINE_LENGTH, source
 from hpsearch.domains import Between, Domain
 from hpsearch.errors import SpaceError
-from hpsearch.resolve import answers_of, dimensions, from_answers, has_domains, resolve, size
+from hpsearch.resolve import answers_of, differences, dimensions, from_answers, has_domains, resolve, size
 
 
 @dataclass(frozen=True)
@@ -460,6 +460,42 @@ def test_a_recipe_outside_the_space_is_told_where_it_leaves_it(recipe: Recipe, s
     with pytest.raises(SpaceError) as caught:
         answers_of(SEARCH, recipe)
     assert str(caught.value) == sentence
+
+
+def test_every_place_at_which_a_recipe_leaves_the_space_is_told() -> None:
+    body = ConvNet(stages=[Stage(filters=17), Stage(filters=(16, 300))], kernel_size=4, activation="elu")
+    dense = [Dense(units=64, initializer="he_uniform")]
+    recipe = Recipe(model=Model(body=body, dense=dense), training=Training(epochs=12, batch_size=64))
+    places = [
+        "model.body.stages[0].filters[0]",
+        "model.body.stages[1].filters[1]",
+        "model.body.kernel_size",
+        "model.body.activation",
+        "model.dense[0].initializer",
+        "training.epochs",
+    ]
+    found = differences(SEARCH, recipe, 10)
+    assert [error.address for error in found] == places
+    assert str(found[0]).startswith("model.body.stages[0].filters[0]: got 17; the space allows a whole number from 16 ")
+    assert [error.address for error in differences(SEARCH, recipe, 2)] == places[:2]
+
+
+def test_another_kind_of_body_is_one_difference_and_hides_no_other() -> None:
+    recipe = Recipe(model=Model(body=Leaf()), training=Training(epochs=12, batch_size=64))
+    assert [error.address for error in differences(SEARCH, recipe, 10)] == ["model.body", "training.epochs"]
+    few = ConvNet(stages=[Stage(filters=17)])
+    recipe = Recipe(model=Model(body=few), training=Training(epochs=30, batch_size=64))
+    assert [error.address for error in differences(SEARCH, recipe, 10)] == [
+        "model.body.stages",
+        "model.body.stages[0].filters[0]",
+    ]
+
+
+def test_a_point_of_the_space_differs_nowhere() -> None:
+    recipe = Recipe(
+        model=Model(body=ConvNet(stages=[Stage(filters=16)] * 2)), training=Training(epochs=30, batch_size=64)
+    )
+    assert differences(SEARCH, recipe, 10) == []
 
 
 def test_no_augmentation_is_augmentation_of_nothing() -> None:

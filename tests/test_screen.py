@@ -79,6 +79,32 @@ def play(watcher: Watcher, clock: Clock, name: str | None = None) -> None:
 
 # ---- in a few words
 
+TRAINED = """Recipe(
+    model=Model(body=Mine()),
+    training=Training(epochs=4, batch_size=64, {}),
+)"""
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ("schedule=None, label_smoothing=0.0, class_weight=None, early_stopping=3", ""),
+        ("schedule=Plateau(patience=2)", ", Plateau"),
+        ("schedule=Cosine(warmup=0.1), label_smoothing=0.1", ", Cosine, smoothing 0.1"),
+        ("augment=Augment(flip='horizontal'), class_weight='balanced'", ", augmented, balanced"),
+        ("augment=Augment(rotation=0.1, copies=3), class_weight=(1.0, 2.0)", ", 3 augmented copies, class weights"),
+        ("clip_norm=1.0, loss='huber', precision='mixed_float16'", ", clip 1, huber, mixed_float16"),
+        ("fine_tune=FineTune(epochs=3), schedule=OneCycle()", ", then all at 1e-05, OneCycle"),
+    ],
+)
+def test_what_differs_from_the_usual_training_comes_last(options: str, words: str) -> None:
+    assert describe(TRAINED.format(options)) == f"Mine(), batch 64{words}"
+
+
+def test_weight_decay_is_told_where_it_is_said() -> None:
+    options = "optimizer=AdamW(learning_rate=0.001, weight_decay=0.01)"
+    assert describe(TRAINED.format(options)) == "Mine(), AdamW 0.001, batch 64, decay 0.01"
+
 
 @pytest.mark.parametrize(
     ("recipe", "words"),
@@ -310,6 +336,19 @@ def test_every_slot_has_a_line(slots: int, width: int) -> None:
     assert ("device" in lines[place]) == (slots > 1)
     assert lines[place].startswith(f"running {slots}/{slots}" if slots > 1 else "running ")
     assert ("ConvNet" in lines[place + 1]) == (width > 60 or slots == 1)
+
+
+def test_trials_that_were_enqueued_beyond_the_budget_are_told_apart(capsys: pytest.CaptureFixture[str]) -> None:
+    clock, budget = Clock(), Budget(9, 8, 5.0, None)
+    screen, plain = (make("val_accuracy", True, "digits", clock=clock) for make in (LiveScreen, PlainLines))
+    for watcher in (screen, plain):
+        trial = Trial(number=8, state="COMPLETE", score=0.5, seconds=5.0)
+        watcher.started(trial, Budget(8, 8, 0.0, None))
+        watcher.ended(trial, trial, budget)
+    for width in (34, 60):
+        (head,) = [text for text in shown(screen, width) if text.startswith("trials")]
+        assert head.endswith("  8/8 + 1 more")
+    assert "8/8 + 1 more trials, best 0.5000 by 8" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("height", [10, 24])

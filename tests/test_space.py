@@ -77,3 +77,25 @@ def test_a_sigmoid_head_for_three_classes_names_them():
     data = ImageFolder("pets", classes=("cat", "dog", "empty"), size=8)
     with pytest.raises(SpaceError, match='got "sigmoid" for 3 classes, cat, dog, empty; it tells two apart'):
         Space(data=data, search=Recipe(model=model, training=Training(epochs=1, batch_size=8)))
+
+
+class TestABaselineOutsideTheSpace:
+    def refused(self, body, **training):
+        ours = Recipe(model=Model(body=body), training=Training(**training))
+        with pytest.raises(SpaceError) as caught:
+            Space(data="digits", search=RECIPE, baselines={"ours": ours})
+        return str(caught.value)
+
+    def test_is_told_every_difference_at_once(self):
+        said = self.refused(ConvNet(stages=[Stage(filters=3)]), epochs=2)
+        assert said == (
+            "baselines['ours'].model.body.stages[0].filters: got 3; the space fixes it at 2. "
+            "Also training.epochs: got 2; the space fixes it at 1. A baseline must be a point of the space."
+        )
+
+    def test_is_told_five_differences_and_that_there_are_more(self):
+        said = self.refused(
+            ConvNet(stages=[Stage(filters=3)], pool=None, dropout=0.5), epochs=2, batch_size=64, label_smoothing=0.1
+        )
+        assert said.count(": got ") == 5
+        assert said.endswith(". There are more. A baseline must be a point of the space.")

@@ -11,6 +11,7 @@ from hpsearch.data import Named, Table, check_declaration, find, with_classes
 from hpsearch.data.csvs import numbers, read_csv
 from hpsearch.data.encoding import fit_encoding
 from hpsearch.data.loading import load_search_data, load_test_part, table_width
+from hpsearch.data.sample import sample
 from hpsearch.declare import source
 from hpsearch.errors import DataError, SpaceError
 
@@ -231,6 +232,32 @@ class TestEncoding:
         assert first.encoding.categories["district"] == ("east", "north", "south")
         for part in (first.validation, load_test_part(FLATS, data_dir=tmp_path)):
             assert part.columns["area"].shape == (len(part), 1)
+
+
+class TestSample:
+    def test_every_photo_that_is_named_must_be_there_and_those_of_a_few_rows_are_opened(self, tmp_path, photos):
+        folder = photos(tmp_path / "photos", 10)
+        names = sorted(f"{path.parent.name}/{path.name}" for path in folder.glob("*/*.png"))
+        rows = [f"{name},{name.partition('/')[0]}" for name in names]
+        (tmp_path / "things.csv").write_text("\n".join(["photo,kind", *rows, ""]))
+        data = Table("things.csv", label="kind", images=("photo",), folder="photos", size=8)
+        assert vars(sample(data, data_dir=tmp_path)) == {
+            "rows": 20,
+            "of": "rows",
+            "classes": 2,
+            "photos": 20,
+            "opened": 8,
+        }
+        (folder / names[3]).unlink()
+        missing = f"{tmp_path / 'things.csv'}, line 5, column 'photo': There is no image {folder / names[3]}; "
+        assert refused(data, tmp_path, sample).startswith(missing)
+        (folder / names[7]).unlink()
+        assert refused(data, tmp_path, sample).startswith(f"2 of 20 photos are not there; the first: {missing}")
+
+    def test_a_table_without_photos_is_counted(self, tmp_path):
+        flats(tmp_path / "flats.csv")
+        seen = sample(replace(FLATS, cuts=None, amount=True), data_dir=tmp_path)
+        assert (seen.rows, seen.classes, seen.photos, seen.opened) == (60, 0, 0, 0)
 
 
 class TestParts:

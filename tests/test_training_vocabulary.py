@@ -1,5 +1,6 @@
 """What a training may say beyond epochs and optimizer: metrics, weights of classes, schedules, precision, amounts."""
 
+import re
 from dataclasses import replace
 
 import keras
@@ -208,6 +209,30 @@ def test_metrics_must_fit_the_data():
 
 
 SEARCH = Recipe(model=Model(body=NET), training=Training(epochs=1))
+
+
+@pytest.mark.parametrize(
+    ("classes", "text", "fitting"),
+    [
+        (2, "max val_mea", ["loss", "accuracy", "auc", "f1", "precision", "recall"]),
+        (0, "max val_rr", ["loss", "mae", "rmse", "r2"]),
+    ],
+)
+def test_only_objectives_that_fit_the_data_are_suggested(classes, text, fitting):
+    with pytest.raises(SpaceError) as caught:
+        Objective.parse(text, classes)
+    allowed, _, hint = str(caught.value).partition("; allowed: ")[2].partition(". Did you mean ")
+    assert re.findall(r"val_(\w+)", allowed) == fitting
+    assert set(re.findall(r"val_(\w+)", hint)) <= set(fitting)
+    with pytest.raises(SpaceError, match="but the data has"):
+        Objective.parse("max val_mae" if classes else "min val_accuracy", classes)
+
+
+def test_a_space_suggests_only_objectives_that_fit_its_data():
+    with pytest.raises(SpaceError) as caught:
+        Space(data="digits", search=SEARCH, objective="max accuracy")
+    assert "val_mae" not in str(caught.value)
+    assert '"max val_accuracy"' in str(caught.value)
 
 
 def test_recording_more_changes_what_a_study_is_and_nothing_else_does():

@@ -14,6 +14,7 @@ __all__ = ["describe"]
 def describe(recipe: str) -> str:
     """A recipe in a few words, such as ``ConvNet 32-32 64, dense 128, Adam 0.001, batch 64``; empty if it cannot.
 
+    What else the training does comes last, where it is not the usual: ``Cosine, smoothing 0.1, augmented, balanced``.
     Several inputs that are joined are ``front ConvNet 16 32 + table dense 8, dense 32, ...``.
 
     Args:
@@ -31,6 +32,7 @@ def describe(recipe: str) -> str:
         f"{_called(optimizer)} {_brief(_option(optimizer, 'learning_rate'))}".strip() if optimizer else "",
         f"batch {_brief(batch)}" if batch else "",
         _tuned(_option(training, "fine_tune")),
+        *_besides(training, optimizer),
     ]
     return one_line(", ".join(part for part in parts if part))
 
@@ -109,6 +111,34 @@ def _tuned(tuning: ast.expr | None) -> str:
     last = _option(tuning, "unfreeze_last")
     which = "all" if last is None or _is_none(last) else f"last {_brief(last)}"
     return f"then {which} at {_brief(_option(tuning, 'learning_rate')) or '1e-05'}"
+
+
+def _besides(training: ast.expr | None, optimizer: ast.expr | None) -> list[str]:
+    """What else differs from the usual training, each in a word or two."""
+    augment, weights = _option(training, "augment"), _option(training, "class_weight")
+    copies = _given(augment, "copies")
+    numbers = {"decay": (optimizer, "weight_decay"), "smoothing": (training, "label_smoothing")}
+    told = [f"{word} {number}" for word, (call, name) in numbers.items() if (number := _given(call, name))]
+    return [
+        _called(_option(training, "schedule")),
+        *told,
+        f"{copies} augmented copies" if copies else "augmented" if _called(augment) else "",
+        "balanced" if weights is not None and _text(weights) == "balanced" else "",
+        "class weights" if isinstance(weights, ast.Tuple | ast.List) else "",
+        f"clip {clip}" if (clip := _given(training, "clip_norm")) else "",
+        _text(_option(training, "loss")),
+        _text(_option(training, "precision")),
+    ]
+
+
+def _given(call: ast.expr | None, name: str) -> str:
+    """A number that is said; empty where it is left out, None or 0."""
+    value = _option(call, name)
+    return _brief(value) if isinstance(value, ast.Constant) and value.value else ""
+
+
+def _text(value: ast.expr | None) -> str:
+    return value.value if isinstance(value, ast.Constant) and isinstance(value.value, str) else ""
 
 
 def _stage(stage: ast.expr) -> str:

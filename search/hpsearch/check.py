@@ -24,6 +24,8 @@ from hpsearch.resolve import has_domains
 
 __all__ = ["check"]
 
+_MOST_NAMED = 8
+
 
 def check(value: Any, rule: Rule, address: str = "", *, together: bool = True) -> None:
     """Check a value, which may hold domains, and everything in it.
@@ -53,7 +55,7 @@ class _Checker:
         else:
             problem = problem_with(value, rule)
             if problem:
-                raise SpaceError(problem, address)
+                raise SpaceError(_meant_as_choice(value, rule) or problem, address)
             if isinstance(value, Mapping | set | frozenset):
                 _refuse_hidden(value, address)
             elif is_declared(value):
@@ -106,6 +108,21 @@ class _Checker:
             if conflict:
                 name, problem = conflict
                 raise SpaceError(problem, join_address(address, name))
+
+
+def _meant_as_choice(value: object, rule: Rule) -> str | None:
+    """The sentence about a list where one of its values is allowed; None for anything else."""
+    if not isinstance(value, tuple | list) or len(value) < 2 or not all(map(rule.accepts, value)):
+        return None
+    if any(part in value[:place] for place, part in enumerate(value)):
+        return None  # such as kernel_size=(3, 3)
+    said = [brief(part) for part in value[:_MOST_NAMED]]
+    if any(map(is_declared, value)) and len(set(map(type, value))) < len(value):
+        said = [f"{name}={part}" for name, part in zip("abcdefgh", said, strict=False)]
+    words = f"one_of({', '.join(said)}{', ...' if len(value) > _MOST_NAMED else ''})"
+    if len(value) == 2 and all(isinstance(part, int | float) for part in value) and value[0] < value[1]:
+        words += f" or, from one to the other, between({', '.join(said)})"
+    return f"got {brief(tuple(value))}; a choice among them is written {words}; allowed: {rule.allowed}."
 
 
 def _check_bounds(value: Between, rule: Rule, address: str) -> None:

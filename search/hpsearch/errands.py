@@ -162,6 +162,8 @@ class Inspected:
         dimensions: How many choices there are at the most, those of a ``build(hp)`` with its defaults included.
         data_found: Whether the data is here.
         data_where: Where it is, or which file to put where.
+        data_seen: Rows, what they are, classes, photos and opened of a sample of it; None where none was opened.
+        data_problem: Why it cannot be used as declared; empty where the sample could be.
         baselines: Name, parameters, multiply_adds, weights and error of each baseline.
         samples: Recipe, parameters, multiply_adds, seconds and error of each draw.
     """
@@ -170,6 +172,8 @@ class Inspected:
     dimensions: int
     data_found: bool
     data_where: str
+    data_seen: dict[str, Any] | None
+    data_problem: str
     baselines: tuple[dict[str, Any], ...]
     samples: tuple[dict[str, Any], ...]
 

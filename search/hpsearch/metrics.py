@@ -63,23 +63,32 @@ def extra(names: tuple[str, ...] | list[str]) -> tuple[str, ...]:
     return tuple(name for name, measure in METRICS.items() if name in bare and not measure.always)
 
 
-def objective_problem(text: str) -> str | None:
+def objective_problem(text: str, classes: int | None = None) -> str | None:
     """What is wrong with an objective such as ``max val_accuracy``; None when nothing is.
 
     Args:
         text: As it was written.
+        classes: How many classes the data has; 0 where it has amounts, None where that is not known.
     """
     words = text.split()
     if len(words) == 2 and words[0] in ("max", "min"):
         measure = METRICS.get(words[1].removeprefix("val_"))
         if measure is not None and words[1].startswith("val_"):
+            if classes is not None and (problem := misfit(words[1], classes)):
+                return problem
             right = f"{'max' if measure.maximize else 'min'} {words[1]}"
             best = "largest" if measure.maximize else "smallest"
             wrong = f'got "{text}"; {words[1]} is best where it is {best}: write "{right}".'
             return None if " ".join(words) == right else wrong
-    allowed = [f'"{"max" if m.maximize else "min"} val_{name}"' for name, m in METRICS.items()]
-    hint = did_you_mean(words[-1], [f"val_{name}" for name in METRICS]) if words else ""
+    fitting = METRICS if classes is None else _fitting(classes)
+    allowed = [f'"{"max" if METRICS[name].maximize else "min"} val_{name}"' for name in fitting]
+    hint = did_you_mean(words[-1], [f"val_{name}" for name in fitting]) if words else ""
     return f'got "{text}"; allowed: {", ".join(allowed[:-1])} or {allowed[-1]}.{hint}'
+
+
+def _fitting(classes: int) -> list[str]:
+    """The metrics that can be measured on some data."""
+    return [name for name, m in METRICS.items() if m.task == "both" or (m.task == "classes") == bool(classes)]
 
 
 def misfit(name: str, classes: int) -> str | None:
@@ -89,9 +98,8 @@ def misfit(name: str, classes: int) -> str | None:
         name: With or without ``val_``.
         classes: How many classes the data has; 0 where it has amounts.
     """
-    measure = METRICS[name.removeprefix("val_")]
-    if measure.task == "both" or (measure.task == "classes") == bool(classes):
+    fitting = _fitting(classes)
+    if name.removeprefix("val_") in fitting:
         return None
-    fitting = [f"{n}" for n, m in METRICS.items() if m.task == "both" or (m.task == "classes") == bool(classes)]
     said = f"{classes} classes" if classes else "amounts, not classes"
     return f"got {name}, but the data has {said}; metrics that fit: {', '.join(fitting)}."

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -14,7 +14,17 @@ from hpsearch.domains import Between, Domain, OneOf, Repeat, Scalar, Tied
 from hpsearch.errors import SpaceError, join_address
 from hpsearch.recipe import HyperModel
 
-__all__ = ["Answers", "Suggest", "answers_of", "dimensions", "from_answers", "has_domains", "resolve", "size"]
+__all__ = [
+    "Answers",
+    "Suggest",
+    "answers_of",
+    "differences",
+    "dimensions",
+    "from_answers",
+    "has_domains",
+    "resolve",
+    "size",
+]
 
 T = TypeVar("T")
 Answers = dict[str, Scalar]
@@ -129,6 +139,24 @@ def answers_of(tree: Any, recipe: Any, address: str = "") -> Answers:
     raise matcher.failure or SpaceError("is not a point of the space.", address)
 
 
+def differences(tree: Any, recipe: Any, most: int) -> list[SpaceError]:
+    """Where a recipe leaves a space: each place with its sentence, none of them raised.
+
+    Args:
+        tree: The recipe with domains.
+        recipe: A recipe without any, in any spelling.
+        most: After how many places to stop looking.
+    """
+    found: dict[str, SpaceError] = {}
+    while len(found) < most:
+        # A place that was found is passed over, so that the next one shows.
+        matcher = _Matcher(found.keys())
+        if any(True for _ in matcher.ways(tree, recipe, "", _Way({}, {}))) or matcher.failure is None:
+            break
+        found[matcher.failure.address] = matcher.failure
+    return list(found.values())
+
+
 @dataclass(frozen=True)
 class _Way:
     """Answers that give what was compared so far.
@@ -150,9 +178,13 @@ class _Matcher:
 
     Only what is tied links one part to another: of several ways with the same tied answers the first is enough. The
     first disagreement is kept as what to say when there is no way at all.
+
+    Args:
+        passed: Addresses at which a disagreement is passed over.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, passed: Collection[str] = ()) -> None:
+        self.passed = passed
         self.failure: SpaceError | None = None
 
     def ways(self, tree: Any, value: Any, address: str, way: _Way) -> Iterator[_Way]:
@@ -172,8 +204,11 @@ class _Matcher:
             return self._declared(tree, value, address, way)
         return self._fixed(tree, value, address, way)
 
-    def _refuse(self, problem: str, address: str) -> None:
-        if self.failure is None:
+    def _refuse(self, problem: str, address: str, way: _Way) -> Iterator[_Way]:
+        """No way, unless the disagreement is passed over."""
+        if address in self.passed:
+            yield way
+        elif self.failure is None:
             self.failure = SpaceError(problem, address)
 
     def _set_aside(self) -> SpaceError | None:
@@ -185,13 +220,13 @@ class _Matcher:
         if _same(tree, value):
             yield way
         else:
-            self._refuse(f"got {brief(value)}; the space fixes it at {brief(tree)}.", address)
+            yield from self._refuse(f"got {brief(value)}; the space fixes it at {brief(tree)}.", address, way)
 
     def _between(self, tree: Between, value: Any, address: str, way: _Way) -> Iterator[_Way]:
         if value in tree:
             yield way.and_answer(address, tree.written(value))
         else:
-            self._refuse(f"got {brief(value)}; the space allows {tree.allowed}.", address)
+            yield from self._refuse(f"got {brief(value)}; the space allows {tree.allowed}.", address, way)
 
     def _tied(self, tree: Tied, value: Any, address: str, way: _Way) -> Iterator[_Way]:
         known = way.tied.get(tree.name)
@@ -202,7 +237,7 @@ class _Matcher:
                 yield way
             else:
                 elsewhere = f"it is tied to {brief(tree.name)}, which is {brief(known[0])} elsewhere."
-                self._refuse(f"got {brief(value)}; {elsewhere}", address)
+                yield from self._refuse(f"got {brief(value)}; {elsewhere}", address, way)
 
     def _one_of(self, tree: OneOf, value: Any, address: str, way: _Way) -> Iterator[_Way]:
         before = self._set_aside()
@@ -223,46 +258,40 @@ class _Matcher:
         self.failure = before
         if near and not matched:
             deepest = max(near, key=lambda failure: len(failure.address))
-            self._refuse(deepest.problem, deepest.address)
+            yield from self._refuse(deepest.problem, deepest.address, way)
         elif not matched:
-            self._refuse(f"got {_short(value)}; the space allows {_listed(tree.labels)}.", address)
+            yield from self._refuse(f"got {_short(value)}; the space allows {_listed(tree.labels)}.", address, way)
 
     def _repeat(self, tree: Repeat, value: Any, address: str, way: _Way) -> Iterator[_Way]:
-        values = self._elements(value, address)
-        if values is None:
+        if not isinstance(value, tuple | list):
+            yield from self._refuse(f"got {_short(value)}; the space has a list here.", address, way)
             return
-        if not isinstance(tree.count, Domain) and tree.count != len(values):
-            self._refuse(f"has {len(values)} elements; the space fixes it at {tree.count}.", address)
+        if not isinstance(tree.count, Domain) and tree.count != len(value):
+            yield from self._refuse(f"has {len(value)} elements; the space fixes it at {tree.count}.", address, way)
             return
         before = self._set_aside()
-        counted = list(self.ways(tree.count, len(values), address, way))
+        counted = list(self.ways(tree.count, len(value), address, way))
         reason, self.failure = self.failure, before
         if not counted and reason is not None:
-            self._refuse(f"has {len(values)} elements: {reason.problem}", address)
-        parts = [(tree.element, part, f"{address}[{index}]") for index, part in enumerate(values)]
+            yield from self._refuse(f"has {len(value)} elements: {reason.problem}", address, way)
+        parts = [(tree.element, part, f"{address}[{index}]") for index, part in enumerate(value)]
         for start in counted:
             yield from self._all(parts, start)
 
     def _list(self, trees: tuple[Any, ...], value: Any, address: str, way: _Way) -> Iterator[_Way]:
-        values = self._elements(value, address)
-        if values is None:
+        if not isinstance(value, tuple | list):
+            yield from self._refuse(f"got {_short(value)}; the space has a list here.", address, way)
             return
-        if len(trees) != len(values):
-            self._refuse(f"has {len(values)} elements; the space fixes it at {len(trees)}.", address)
+        if len(trees) != len(value):
+            yield from self._refuse(f"has {len(value)} elements; the space fixes it at {len(trees)}.", address, way)
             return
-        pairs = enumerate(zip(trees, values, strict=True))
+        pairs = enumerate(zip(trees, value, strict=True))
         yield from self._all([(tree, value, f"{address}[{index}]") for index, (tree, value) in pairs], way)
-
-    def _elements(self, value: Any, address: str) -> tuple[Any, ...] | None:
-        if isinstance(value, tuple | list):
-            return tuple(value)
-        self._refuse(f"got {_short(value)}; the space has a list here.", address)
-        return None
 
     def _hypermodel(self, tree: HyperModel, value: Any, address: str, way: _Way) -> Iterator[_Way]:
         # Objects that are made by the same call build the same.
         if not isinstance(value, HyperModel) or source(HyperModel(value.build)) != source(HyperModel(tree.build)):
-            self._refuse(f"got {_short(value)}; the space builds with {_short(tree)}.", address)
+            yield from self._refuse(f"got {_short(value)}; the space builds with {_short(tree)}.", address, way)
             return
         given = {join_address(address, name): chosen for name, chosen in (value.values or {}).items()}
         fields = [
@@ -275,7 +304,7 @@ class _Matcher:
     def _declared(self, tree: Any, value: Any, address: str, way: _Way) -> Iterator[_Way]:
         value = value.alike(tree) if isinstance(value, Declared) else value
         if type(value) is not type(tree):
-            self._refuse(f"got {_short(value)}; the space allows {type(tree).__name__}.", address)
+            yield from self._refuse(f"got {_short(value)}; the space allows {type(tree).__name__}.", address, way)
             return
         matched: list[dict[str, tuple[Any, Answers]]] = []
         for like, said in value.respelled(tree) if isinstance(value, Declared) else [(tree, value)]:

@@ -32,7 +32,7 @@ from hpsearch.errors import SpaceError, join_address
 from hpsearch.metrics import METRICS, objective_problem
 from hpsearch.reads import check_reads
 from hpsearch.recipe import HyperModel, Model, Recipe, code_of
-from hpsearch.resolve import Answers, answers_of, has_domains, resolve
+from hpsearch.resolve import Answers, answers_of, differences, has_domains, resolve
 from hpsearch.trained import takes_trained
 
 __all__ = ["AtMost", "Objective", "Space", "at_most"]
@@ -138,13 +138,17 @@ class Objective:
     maximize: bool
 
     @classmethod
-    def parse(cls, text: str) -> Objective:
+    def parse(cls, text: str, classes: int | None = None) -> Objective:
         """Read ``"max val_accuracy"``.
 
+        Args:
+            text: As it was written.
+            classes: How many classes the data has; 0 where it has amounts, None where that is not known.
+
         Raises:
-            SpaceError: Another wording, an unknown metric, or the wrong direction for it.
+            SpaceError: Another wording, an unknown metric or one that the data does not have, or the wrong direction.
         """
-        if problem := objective_problem(text):
+        if problem := objective_problem(text, classes):
             raise SpaceError(problem, "objective")
         direction, metric = text.split()
         return cls(metric=metric, maximize=direction == "max")
@@ -156,6 +160,9 @@ class Objective:
         """Whether the left score beats the right one."""
         return left > right if self.maximize else left < right
 
+
+_MOST_DIFFERENCES = 5
+"""So many places are named at which a baseline leaves the space."""
 
 _DATA = Instance((Data, str), "the name of a data set, ImageFolder(...), Table(...) or Arrays(...)")
 _RECIPE = Instance((Recipe,), "Recipe(...)")
@@ -209,7 +216,7 @@ class Space(Declared):
         data = named(self.data) if isinstance(self.data, str) else self.data
         check_declaration(data)
         object.__setattr__(self, "data", with_classes(data))
-        check_measurable(self._classes, Objective.parse(self.objective).metric, self.metrics)
+        check_measurable(self._classes, Objective.parse(self.objective, self._classes).metric, self.metrics)
         check_reads(self.search.model, self.declaration.shapes)
         self._check_heads(self.search, "")
         if self.baselines is not None:
@@ -232,11 +239,18 @@ class Space(Declared):
         try:
             answers_of(self.search, network)
         except SpaceError as error:
-            if takes_trained(network):
-                return network
-            where = join_address(address, error.address)
-            raise SpaceError(f"{error.problem} A baseline must be a point of the space.", where) from None
+            if not takes_trained(network):
+                raise self._outside(network, address, error) from None
         return network
+
+    def _outside(self, network: Recipe, address: str, error: SpaceError) -> SpaceError:
+        """The sentences about a baseline that is no point of the space."""
+        first, *others = differences(self.search, network, _MOST_DIFFERENCES + 1) or [error]
+        said = [first.problem, *(f"Also {other.address}: {other.problem}" for other in others)]
+        if len(said) > _MOST_DIFFERENCES:
+            said[_MOST_DIFFERENCES:] = ["There are more."]
+        said.append("A baseline must be a point of the space.")
+        return SpaceError(" ".join(said), join_address(address, first.address))
 
     def _check_heads(self, recipe: Recipe, address: str) -> None:
         """A sigmoid head has one unit, which can tell two classes apart and no more."""

@@ -80,6 +80,12 @@ class Stage(Declared):
     Args:
         filters: Output channels of each convolution.
         convs: How many convolutions of that one width; only beside a plain number of filters.
+        kernel_size, strides, padding, activation, initializer, use_bias: Of the convolutions of this stage.
+        batchnorm, batchnorm_momentum: Where batch normalisation stands in it, and how slowly it follows.
+        separable, residual: What kind of stage it is.
+        pool, pool_size, pool_stride, pool_padding: How it is closed.
+        dropout: Share of the values set to zero after its pool while training.
+        kernel_constraint, kernel_regularizer: Bounds on its weights.
     """
 
     filters: int | Sequence[int] = option(Either(Whole(1), Many(Whole(1), at_least=1)))

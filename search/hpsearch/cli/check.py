@@ -47,8 +47,9 @@ def check(space: Path, samples: int, timed: bool, seconds: float, as_json: bool,
     """Read a space file, measure every baseline and some draws, and say what is searched.
 
     Nothing is trained or allocated, however large, the data need not be there (but for --time), and no weights are
-    downloaded. FLOPs are those of one image forward, memory is an estimate of what training takes at most. A baseline
-    that cannot be built ends the command with exit code 2.
+    downloaded. Where the data is there, a few of its images are opened. FLOPs are those of one image forward, memory is
+    an estimate of what training takes at most. A baseline that cannot be built, or data that cannot be read, ends the
+    command with exit code 2.
 
     With --time a few steps of each draw are trained. Where a whole body is frozen, the features that it makes of the
     images would be kept: then it says how long an epoch on them takes, and how long they take to compute, once.
@@ -67,6 +68,8 @@ def check(space: Path, samples: int, timed: bool, seconds: float, as_json: bool,
         say(json.dumps(_record(found, seconds if timed else None), indent=1))
     else:
         _print(space, found, seconds if timed else None, request.data_dir)
+    if found.data_problem:
+        raise InputError(f"{space}: data: {found.data_problem}")
     wrong = [baseline for baseline in found.baselines if baseline["error"]]
     if all(sample["error"] for sample in found.samples):
         raise InputError(
@@ -85,7 +88,13 @@ def _record(found: Inspected, seconds: float | None) -> dict[str, Any]:
         "input_shape": list(next(iter(summary.inputs.values()))),
         "inputs": {name: list(shape) for name, shape in summary.inputs.items()},
         "class_names": list(summary.class_names),
-        "data": {"declared": summary.data, "found": found.data_found, "where": found.data_where},
+        "data": {
+            "declared": summary.data,
+            "found": found.data_found,
+            "where": found.data_where,
+            "seen": found.data_seen,
+            "problem": found.data_problem or None,
+        },
         "at_most": {"parameters": summary.most_parameters, "flops": summary.most_flops, "memory": summary.most_memory},
         "rejected": sum(bool(sample["exceeds"]) for sample in found.samples) / len(found.samples),
         "baselines": list(found.baselines),
@@ -118,7 +127,10 @@ def _print(space: Path, found: Inspected, seconds: float | None, data_dir: Path 
     more = " or more, as build(hp) goes" if summary.open_ended else ""
     say(f"Dimensions   {found.dimensions}{more}")
     say(f"Size         {_recipes(summary.size, summary.open_ended)}")
-    say(f"Data         {summary.data}: {'found, ' if found.data_found else 'not found. '}{found.data_where}")
+    but = ", but not as declared" if found.data_problem else ""
+    say(f"Data         {summary.data}: {'found, ' if found.data_found else 'not found. '}{found.data_where}{but}")
+    if found.data_seen is not None:
+        say(f"             {_seen(**found.data_seen)}")
     limits = _limits(summary)
     if limits:
         rejected = sum(bool(sample["exceeds"]) for sample in found.samples)
@@ -140,6 +152,12 @@ def _print(space: Path, found: Inspected, seconds: float | None, data_dir: Path 
             if fits is not None
             else "No draw could be timed."
         )
+
+
+def _seen(rows: int, of: str, classes: int, photos: int, opened: int) -> str:
+    """What a sample of the data holds: ``1,400 photos in 2 classes; 8 opened``."""
+    there = f" with {photos:,} photos" if photos else ""
+    return f"{rows:,} {of}{f' in {classes} classes' if classes else ''}{there}{f'; {opened} opened' if opened else ''}"
 
 
 def _recipes(number: float, open_ended: bool) -> str:

@@ -21,7 +21,8 @@ __all__ = ["predict"]
 def predict(export: Path, files: tuple[Path, ...], top: int, as_json: bool) -> None:
     """Answer for photos, folders of photos, or rows of a CSV file.
 
-    EXPORT is the folder that export-best wrote; no study is needed. Photos may have any size. What cannot be read is
+    EXPORT is the folder that export-best wrote; no study is needed. Photos may have any size. Those that rows name are
+    looked for beside their CSV file, in the folder= of the table that was trained on, if any. What cannot be read is
     said in a sentence, the others go on, and the exit code is 1.
 
     \b

@@ -239,5 +239,7 @@ def left_open(trial: Trial, why: str) -> str:
 
 
 def fraction(done: int, total: int | None) -> str:
-    """``7/30``, or ``7`` where there is no total."""
+    """``7/30``, or ``7`` where there is no total; ``8/8 + 1 more`` where trials were enqueued beyond their budget."""
+    if total and done > total:
+        return f"{total:,}/{total:,} + {done - total:,} more"
     return f"{done:,}/{total:,}" if total else f"{done:,}"

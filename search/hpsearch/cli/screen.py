@@ -189,7 +189,7 @@ class LiveScreen:
         time_said = f"{spent} of {duration(budget.seconds)}" if budget.seconds else spent
         if progress.running and progress.remaining:
             time_said += f", {progress.remaining}"
-        bar_width = max(min(width - _MARGIN - len(time_said) - 2, 40), 8)
+        bar_width = max(min(width - _MARGIN - max(len(time_said), len(trials)) - 2, 40), 8)
         return [
             _bar("trials", budget.trials_done, budget.trials, trials, bar_width),
             _bar("time", progress.seconds_done, budget.seconds, time_said, bar_width),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import zipfile
 import zlib
 from collections.abc import Iterator, Sequence
@@ -14,7 +15,16 @@ from numpy.typing import NDArray
 
 from hpsearch.errors import DataError, did_you_mean
 
-__all__ = ["checked_images", "checked_labels", "npz_keys", "read_npy", "read_npz", "readable", "with_channels"]
+__all__ = [
+    "checked_images",
+    "checked_labels",
+    "npz_head",
+    "npz_keys",
+    "read_npy",
+    "read_npz",
+    "readable",
+    "with_channels",
+]
 
 AnyArray = NDArray[Any]
 
@@ -67,18 +77,49 @@ def read_npz(path: Path, *keys: str) -> list[AnyArray]:
     Raises:
         DataError: The file is no ``.npz``, is corrupt, or lacks a key.
     """
-    there = npz_keys(path)
-    for key in keys:
-        if key not in there:
-            raise DataError(
-                f"{path} holds {', '.join(there) or 'nothing'}, and no {key}; it needs {' and '.join(keys)}."
-            )
+    _check_keys(path, *keys)
     with readable(path, "an .npz file"), np.load(path, allow_pickle=False) as archive:
         arrays = {key: archive[key] for key in keys}
     for key, array in arrays.items():
         if not isinstance(array, np.ndarray):  # what is no array comes back as bytes
             raise DataError(f"{path} holds {key}, but not as a NumPy array; replace it with a good copy.")
     return list(arrays.values())
+
+
+def _check_keys(path: Path, *keys: str) -> None:
+    there = npz_keys(path)
+    for key in keys:
+        if key not in there:
+            raise DataError(
+                f"{path} holds {', '.join(there) or 'nothing'}, and no {key}; it needs {' and '.join(keys)}."
+            )
+
+
+def npz_head(path: Path, key: str, rows: int) -> tuple[AnyArray, tuple[int, ...]]:
+    """The first rows of an array in an ``.npz``; what lies behind them is not read.
+
+    Args:
+        path: The file.
+        key: The name of the array, of one axis or more.
+        rows: How many rows to read, or fewer where there are no more.
+
+    Returns:
+        The rows, and the shape of the whole array.
+
+    Raises:
+        DataError: The file is no ``.npz``, is corrupt, lacks the key, or keeps the array by columns.
+    """
+    _check_keys(path, key)
+    with readable(path, "an .npz file"), zipfile.ZipFile(path) as archive, archive.open(f"{key}.npy") as file:
+        version = np.lib.format.read_magic(file)
+        read_header = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+        shape, by_column, dtype = read_header(file)
+        if by_column or dtype.hasobject or not shape:
+            (array,) = read_npz(path, key)
+            return array[:rows], array.shape
+        count = min(rows, shape[0])
+        content = file.read(count * math.prod(shape[1:]) * dtype.itemsize)
+        return np.frombuffer(content, dtype).reshape(count, *shape[1:]), shape
 
 
 def read_npy(path: Path, *, lazily: bool = False) -> AnyArray:

@@ -25,7 +25,7 @@ from hpsearch.errors import DataError
 if TYPE_CHECKING:
     from PIL.Image import Image
 
-__all__ = ["MEMORY_VARIABLE", "fits_into_memory", "read_photo", "read_photos"]
+__all__ = ["MEMORY_VARIABLE", "fits_into_memory", "not_there", "read_photo", "read_photos"]
 
 _FORMATS = ("JPEG", "PNG", "BMP", "GIF", "WEBP")
 
@@ -177,9 +177,7 @@ def read_photo(path: Path, shape: Shape) -> NDArray[np.uint8]:
     try:
         content = path.read_bytes()
     except (FileNotFoundError, IsADirectoryError, NotADirectoryError) as error:
-        raise BadPhotoError(
-            f"There is no image {path}; put it there, or go on without it by --skip-bad-images."
-        ) from error
+        raise BadPhotoError(not_there(path)) from error
     except OSError as error:
         raise DataError(f"The image {path} cannot be read: {error.strerror}.") from error
     if not content:
@@ -195,6 +193,15 @@ def read_photo(path: Path, shape: Shape) -> NDArray[np.uint8]:
             raise
         raise BadPhotoError(_bad(path, _reason(error))) from error
     return np.asarray(resized, dtype=np.uint8).reshape(shape)
+
+
+def not_there(path: Path) -> str:
+    """The sentence about a photo that is not there.
+
+    Args:
+        path: The file.
+    """
+    return f"There is no image {path}; put it there, or go on without it by --skip-bad-images."
 
 
 def _in_eight_bits(image: Image) -> Image:

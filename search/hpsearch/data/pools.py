@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hpsearch.data.archives import read_cifar, read_idx_folder
-from hpsearch.data.arrays import checked_images, checked_labels, npz_keys, read_npy, read_npz, with_channels
+from hpsearch.data.arrays import (
+    checked_images,
+    checked_labels,
+    npz_head,
+    npz_keys,
+    read_npy,
+    read_npz,
+    with_channels,
+)
 from hpsearch.data.batches import Batch, Indices, Pool
 from hpsearch.data.declarations import Arrays, Data, ImageFolder, Named
 from hpsearch.data.download import download
@@ -22,7 +31,7 @@ from hpsearch.data.table_pool import bundled_table_pool, table_pool
 from hpsearch.data.tables import Table
 from hpsearch.errors import DataError
 
-__all__ = ["open_pool"]
+__all__ = ["open_head", "open_pool"]
 
 
 def open_pool(data: Data, *, data_dir: Path | None, sealed: bool) -> Pool:
@@ -49,6 +58,30 @@ def open_pool(data: Data, *, data_dir: Path | None, sealed: bool) -> Pool:
     if isinstance(data, Table):
         return table_pool(data, path)
     raise TypeError(f"cannot load {type(data).__name__}")
+
+
+def open_head(data: Arrays, rows: int, *, data_dir: Path | None) -> Pool:
+    """The pool to search with, all labels in it, of whose images only the first are read.
+
+    Args:
+        data: The declaration.
+        rows: How many images can be asked for, from position 0.
+        data_dir: Where to look first.
+
+    Raises:
+        DataError: The data is not there or is not as declared.
+    """
+    path = _path(data, data_dir)
+    if data.labels is not None:
+        return _file_pool(data, path, sealed=False)  # its images are mapped, not read
+    x, y, test = _npz_names(path, sealed=False)
+    (labels,), (head, shape) = read_npz(path, y), npz_head(path, x, rows)
+    # Zeros of the whole shape that take no memory: there is but one.
+    pool = _array_pool(
+        data, np.broadcast_to(np.zeros((), head.dtype), shape), labels, path, data.test if test else None
+    )
+    images = with_channels(head, data.input_shape, path)
+    return replace(pool, read=partial(_read_rows, images, pool.labels, data.white, path))
 
 
 def _path(data: Data, data_dir: Path | None) -> Path:
@@ -88,25 +121,29 @@ def _file_pool(data: Arrays, path: Path, sealed: bool) -> Pool:
     if data.labels is not None:
         images, labels = read_npy(path, lazily=True), read_npy(path.parent / data.labels)
         return _array_pool(data, images, labels, path, data.test)
+    x, y, test = _npz_names(path, sealed)
+    images, labels = read_npz(path, x, y)
+    return _array_pool(data, images, labels, path, data.test if test else None)
+
+
+def _npz_names(path: Path, sealed: bool) -> tuple[str, str, bool]:
+    """The names of the images and the labels in an ``.npz``, and whether a test part is to be set aside from them."""
     keys = npz_keys(path)
     if not {"x_train", "y_train"} & set(keys):
         if not {"x", "y"} & set(keys):
             raise DataError(f"{path} holds {', '.join(keys) or 'nothing'}; it needs x_train and y_train, or x and y.")
-        images, labels = read_npz(path, "x", "y")
-        return _array_pool(data, images, labels, path, data.test)
+        return "x", "y", True
     if not {"x_test", "y_test"} & set(keys):
-        images, labels = read_npz(path, "x_train", "y_train")
-        return _array_pool(data, images, labels, path, data.test)
-    images, labels = _npz_part(path, keys, sealed)
-    return _array_pool(data, images, labels, path, test=None)
+        return "x_train", "y_train", True
+    return *_part_names(path, keys, sealed), False
 
 
-def _npz_part(path: Path, keys: tuple[str, ...], sealed: bool) -> list[NDArray[Any]]:
-    """Training or test arrays of an ``.npz``; that the test part is there is checked by its names alone."""
+def _part_names(path: Path, keys: tuple[str, ...], sealed: bool) -> tuple[str, str]:
+    """The names of training or test arrays in an ``.npz``; that the test part is there is checked by these alone."""
     for key in ("x_test", "y_test"):
         if key not in keys:
             raise DataError(f"{path} has no {key}; its test part needs x_test and y_test.")
-    return read_npz(path, *(("x_test", "y_test") if sealed else ("x_train", "y_train")))
+    return ("x_test", "y_test") if sealed else ("x_train", "y_train")
 
 
 def _named_pool(data: Named, data_dir: Path | None, sealed: bool) -> Pool:
@@ -117,7 +154,7 @@ def _named_pool(data: Named, data_dir: Path | None, sealed: bool) -> Pool:
         return _array_pool(data, images, labels, Path(data.name), data.test_share)
     path = _path(data, data_dir)
     if path.suffix == ".npz":
-        images, labels = _npz_part(path, npz_keys(path), sealed)
+        images, labels = read_npz(path, *_part_names(path, npz_keys(path), sealed))
     elif data.name == "cifar10":
         batches = ("test_batch",) if sealed else tuple(f"data_batch_{number}" for number in range(1, 6))
         images, labels = read_cifar(path, batches)

@@ -15,11 +15,11 @@ from hpsearch.data.batches import Batch, Indices, Pool
 from hpsearch.data.csvs import Sheet, numbers, read_csv, required, texts
 from hpsearch.data.declarations import Named
 from hpsearch.data.parts import Rows
-from hpsearch.data.photos import read_photos
+from hpsearch.data.photos import not_there, read_photos
 from hpsearch.data.tables import Table
 from hpsearch.errors import DataError, did_you_mean
 
-__all__ = ["bundled_table_pool", "table_pool"]
+__all__ = ["bundled_table_pool", "check_photos_there", "table_pool"]
 
 
 def table_pool(data: Table, path: Path) -> Pool:
@@ -76,6 +76,33 @@ def _photo_paths(data: Table, sheet: Sheet) -> dict[str, list[Path]]:
     return {
         name: [folder / cell for cell in required(sheet, column, ())] for name, column in data.image_columns.items()
     }
+
+
+def check_photos_there(data: Table, path: Path) -> int:
+    """Look whether each photo that a table names is there; none is opened.
+
+    Args:
+        data: The declaration.
+        path: The file.
+
+    Returns:
+        How many are named, each as often as it is.
+
+    Raises:
+        DataError: One or more are not there; the sentence says how many, and where the first is named.
+    """
+    sheet = read_csv(path, data.columns)
+    named = _photo_paths(data, sheet)
+    absent = [
+        (row, input_name) for input_name, files in named.items() for row, file in enumerate(files) if not file.is_file()
+    ]
+    count = sum(map(len, named.values()))
+    if absent:
+        row, input_name = absent[0]
+        few = f"{len(absent):,} of {count:,} photos are not there; the first: " if len(absent) > 1 else ""
+        at = sheet.at(row, data.image_columns[input_name])
+        raise DataError(f"{few}{at}: {not_there(named[input_name][row])}")
+    return count
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import MISSING, dataclass
 from typing import Any, Self, TypeVar, dataclass_transform
 
+from hpsearch.declare.manual import complete_docstring
 from hpsearch.declare.rules import (
     Anything,
     Choice,
@@ -73,9 +74,10 @@ def declared(cls: type[T]) -> type[T]:
     """Make a class a declared object: frozen, keyword-only, equal by value, its repr the source that makes it.
 
     Lists given for an option become tuples, so that the object stays hashable, and NumPy's numbers become Python's, so
-    that it prints as it would be written.
+    that it prints as it would be written. ``help()`` shows options that are inherited, too.
     """
     cls = dataclass(frozen=True, kw_only=True, repr=False)(cls)
+    cls.__doc__ = complete_docstring(cls)
     init = cls.__init__
 
     def __init__(self: object, *args: Any, **options: Any) -> None:  # noqa: N807 - becomes the method of that name

@@ -163,7 +163,7 @@ def convert(
     """
     done = {}
     if "keras" in formats:
-        done["keras"] = _checked("keras", model, model, probe, {"tolerance": 1e-3})
+        done["keras"] = _checked("keras", model, model, probe, {"tolerance": 0.0})
     building = folder / ".formats.new"
     shutil.rmtree(building, ignore_errors=True)
     building.mkdir(parents=True)
@@ -212,6 +212,7 @@ def _checked(name: str, place: Path, final: Path, probe: Path, said: dict[str, A
     if not answers:
         return Converted(name, "", None, 0, tolerance, f"{FORMATS[name].runtime} cannot run it: {_last_line(error)}")
     difference, rows = float(answers[0]["difference"]), int(answers[0]["rows"])
+    tolerance = float(answers[0].get("tolerance", tolerance))
     if not difference <= tolerance:
         problem = f"its answers differ by {difference:.2g} from the Keras model's, and {tolerance:g} is allowed."
         return Converted(name, "", difference, rows, tolerance, problem)

@@ -20,7 +20,9 @@ def snippet(name: str, inputs: Sequence[Mapping[str, Any]]) -> str:
     rows = [f"{_said(each, name)}: {_rows(each)}" for each in inputs]
     alone = len(inputs) == 1
     given = [f"x = {_rows(inputs[0])}"] if alone else ["x = {", *(f"    {row}," for row in rows), "}"]
-    begin = ["import numpy as np", *(["import tensorflow as tf"] if texts or name == "tf_saved_model" else [])]
+    backend = ["import os", "", 'os.environ["KERAS_BACKEND"] = "tensorflow"  # which alone looks up texts', ""]
+    begin = backend if texts and name == "keras" else []
+    begin += ["import numpy as np", *(["import tensorflow as tf"] if texts or name == "tf_saved_model" else [])]
     return "\n".join([*begin, *_imports(name), "", *given, *_asked(name, alone), "print(answers)"])
 
 

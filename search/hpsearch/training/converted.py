@@ -10,11 +10,14 @@ import json
 import re
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+from hpsearch.training.precision import tolerance_of
 
 __all__ = ["answers_of", "largest_difference", "main", "plain_name"]
 
@@ -32,7 +35,9 @@ def main(arguments: Sequence[str]) -> None:
         wanted = archive["outputs"]
         rows = {name.removeprefix("inputs/"): archive[name] for name in archive.files if name.startswith("inputs/")}
     found = answers_of(kind, Path(path), rows)
-    said = {"difference": largest_difference(found, wanted), "rows": len(wanted)}
+    said: dict[str, Any] = {"difference": largest_difference(found, wanted), "rows": len(wanted)}
+    if kind == "keras":
+        said["tolerance"] = tolerance_of(_loaded(Path(path)))
     print(f"\n{_MARK}{json.dumps(said)}", flush=True)  # noqa: T201  # that is the answer
 
 
@@ -67,12 +72,16 @@ def largest_difference(found: NDArray[Any], wanted: NDArray[Any]) -> float:
     return float(np.abs(found - wanted).max()) / size
 
 
-def _keras(path: Path, rows: Rows) -> Any:
+@cache
+def _loaded(path: Path) -> Any:
     import keras
 
-    model = keras.saving.load_model(path, compile=False)
+    return keras.saving.load_model(path, compile=False)
+
+
+def _keras(path: Path, rows: Rows) -> Any:
     given = {name: _tensor(each) for name, each in rows.items()}
-    return model.predict_on_batch(given if len(given) > 1 else next(iter(given.values())))
+    return _loaded(path).predict_on_batch(given if len(given) > 1 else next(iter(given.values())))
 
 
 def _tensor(rows: NDArray[Any]) -> Any:

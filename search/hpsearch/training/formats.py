@@ -18,13 +18,9 @@ import keras
 import numpy as np
 
 from hpsearch.training.converted import plain_name
+from hpsearch.training.precision import all_layers, sixteen_bits, tolerance_of
 
 __all__ = ["main"]
-
-TOLERANCE = 1e-3
-"""Probabilities may differ by this much from what the Keras model gave, and amounts by this share of them."""
-MIXED_TOLERANCE = 3e-2
-"""The same, for a network that was trained with 16 bits and is written with 32, which every runtime has."""
 
 
 def main(arguments: Sequence[str]) -> None:
@@ -37,15 +33,14 @@ def main(arguments: Sequence[str]) -> None:
     model, probe, *wanted = arguments
     network = keras.saving.load_model(model, compile=False)
     texts = [entry.name for entry in network.inputs if keras.backend.standardize_dtype(entry.dtype) == "string"]
-    mixed = _mixed(network)
-    if mixed:
+    tolerance = tolerance_of(network)
+    if sixteen_bits(network):
         network = _with_32_bits(network)
     _hold_still(network)
     standing = _standing(network)
     standing(_first_rows(network, Path(probe)))  # some exporters know a model only once it was called
     for each in wanted:
         kind, path = each.split("=", 1)
-        tolerance = MIXED_TOLERANCE if mixed else TOLERANCE
         said: dict[str, Any] = {"format": kind, "tolerance": tolerance}
         if texts and kind != "tf_saved_model":
             columns = ", ".join(map(repr, texts))
@@ -74,7 +69,7 @@ def _standing(network: Any) -> Any:
 
 def _hold_still(network: Any) -> None:
     """Let the numbers of a normalisation be constants of the graph, which the ONNX converter takes for inputs else."""
-    for layer in _all(network):
+    for layer in all_layers(network):
         if isinstance(layer, keras.layers.Normalization) and layer.input_mean is not None:
             layer.mean, layer.variance = np.asarray(layer.mean), np.asarray(layer.variance)
 
@@ -97,16 +92,6 @@ def _plain_gelu(wanted: bool) -> Iterator[None]:
         yield
     finally:
         tf.nn.gelu = before
-
-
-def _mixed(network: Any) -> bool:
-    return any(
-        keras.backend.is_float_dtype(each.compute_dtype) and "16" in each.compute_dtype for each in _all(network)
-    )
-
-
-def _all(network: Any) -> list[Any]:
-    return list(network._flatten_layers())  # noqa: SLF001  # layers within layers are shown in no public way
 
 
 def _with_32_bits(network: Any) -> Any:

@@ -13,6 +13,7 @@ from hpsearch.addresses import Parameter, dimensions
 from hpsearch.blocks.files import look_in
 from hpsearch.check import check
 from hpsearch.data.loading import SearchData, find, load_search_data
+from hpsearch.data.sample import sample
 from hpsearch.declare import Anything, source
 from hpsearch.describe import describe
 from hpsearch.domains import Between, Scalar
@@ -136,17 +137,29 @@ def inspect_space(request: Inspect) -> Inspected:
     samples = _samples(space, inputs, request, data, counted)
     summary = describe(space)
     absent = {one.name for one in summary.left_out}
+    seen, problem = _seen(space, request) if found.found else (None, "")
     return Inspected(
         summary=summary,
         dimensions=summary.dimensions + len(counted),
         data_found=found.found,
         data_where=found.where if found.found else found.hint,
+        data_seen=seen,
+        data_problem=problem,
         baselines=tuple(
             _baseline(name, recipe, inputs, request, left_out=name in absent)
             for name, recipe in (space.baselines or {}).items()
         ),
         samples=samples,
     )
+
+
+def _seen(space: Space, request: Inspect) -> tuple[dict[str, Any] | None, str]:
+    """What a sample of the data holds, or why there is none."""
+    try:
+        seen = sample(space.declaration, data_dir=request.data_dir)
+    except DataError as error:
+        return None, str(error)
+    return None if seen is None else vars(seen), ""
 
 
 def _data(space: Space, request: Inspect) -> SearchData:

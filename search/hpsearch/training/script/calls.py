@@ -199,7 +199,9 @@ _HOMES = {
 def _name_of(cls: type, own: dict[str, str]) -> str:
     """How a class is called in the script."""
     for home, said in _HOMES.items():
-        if getattr(getattr(keras, home), cls.__name__, None) is cls:
+        known = getattr(getattr(keras, home), cls.__name__, None)
+        # On some backends an optimizer is of a class of Keras below the one that everybody calls.
+        if isinstance(known, type) and issubclass(cls, known) and cls.__module__.split(".")[0] == "keras":
             return f"{said}.{cls.__name__}"
     if cls.__module__.split(".")[0] == "hpsearch":
         raise ScriptError(f"{cls.__name__} is a class of hpsearch itself")
