@@ -58,7 +58,7 @@ class Ledger:
 
     def claimed(self) -> int:
         """How many trials count or will: ended and open ones of the search."""
-        return self.counted() + sum(trial.baseline is None for trial in self.open)
+        return self.counted() + sum(trial.baseline is None and not trial.goes_on for trial in self.open)
 
     def counts(self) -> dict[str, int]:
         """Ended trials by state, failures by kind."""
@@ -91,7 +91,7 @@ class Ledger:
         two classes of the area under the ROC curve and of the recall. Two networks that differ by less cannot be told
         apart. Of any other metric it is not known before several seeds were trained, so there any improvement counts.
         """
-        ended = [trial for trial in self.ended if _counts(trial)]
+        ended = [trial for trial in self.ended if _counts(trial) or trial.goes_on]
         ended.sort(key=lambda trial: (trial.finished or 0.0, trial.number))
         reference: float | None = None
         in_a_row = 0
@@ -99,7 +99,7 @@ class Ledger:
             if trial.score is not None and (reference is None or self._better(trial.score, reference)):
                 reference, in_a_row = trial.score, 0
             else:
-                in_a_row += 1
+                in_a_row += _counts(trial)
         return in_a_row
 
     @property
@@ -114,4 +114,5 @@ class Ledger:
 
 
 def _counts(trial: Trial) -> bool:
-    return trial.baseline is None and (trial.failure is None or POLICIES[trial.failure].counts)
+    # Who goes on from another trial has been counted.
+    return trial.baseline is None and not trial.goes_on and (trial.failure is None or POLICIES[trial.failure].counts)

@@ -104,7 +104,8 @@ def rank(
     """Order trials, the best first.
 
     A trial with a score is ranked whatever its state; among equal scores the earlier trial stands first. Trials without
-    a score come last, by number. Repeats of an earlier trial (``duplicate``) say nothing new and are left out.
+    a score come last, by number. Left out are repeats of an earlier trial (``duplicate``), which say nothing new, and
+    trials from which another one goes on, whose history is part of that one's.
 
     Args:
         trials: The trials of one study, in any order.
@@ -114,7 +115,9 @@ def rank(
         images: How many rows or images the score was measured on; 0 where that is not known.
         study: The study that the rows name as theirs.
     """
-    kept = [trial for trial in trials if trial.failure != "duplicate"]
+    trials = list(trials)
+    superseded = {trial.parent for trial in trials if trial.goes_on and trial.score is not None}
+    kept = [trial for trial in trials if trial.failure != "duplicate" and trial.number not in superseded]
     kept.sort(key=lambda trial: trial.number)
     rows = [_unranked(trial, maximize, training, metric.removeprefix("val_"), images) for trial in kept]
     return ranked([replace(row, study=study) for row in rows], maximize)

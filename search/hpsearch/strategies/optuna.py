@@ -26,6 +26,7 @@ from hpsearch.addresses import Parameter
 from hpsearch.domains import Scalar
 from hpsearch.errors import StudyError
 from hpsearch.strategies.distributions import answer, distribution_of, internal_name, internal_value, offered
+from hpsearch.strategies.drafts import Draft
 
 __all__ = ["Record", "StorageError", "check_database", "is_infeasible"]
 
@@ -49,8 +50,8 @@ def is_infeasible(trial: FrozenTrial) -> bool:
 class Record:
     """The trials of a study.
 
-    What was told is on disk when a method returns. A method that raised `StorageError` may be called again with the
-    same arguments, whether or not the first call has written.
+    What was told is on disk when a method returns, but for the choices of a draft, which are written together. A method
+    that raised `StorageError` may be called again with the same arguments, whether or not the first call has written.
 
     Args:
         database: The SQLite file of the study; made when it is missing. None keeps it in memory, for simulations.
@@ -64,6 +65,7 @@ class Record:
     def __init__(self, database: Path | None, name: str, *, maximize: bool) -> None:
         self.maximize = maximize
         self._open: dict[int, optuna.Trial] = {}
+        self._drafts: dict[int, Draft] = {}
         self._reported: dict[int, set[int]] = {}
         self.study = optuna.create_study(
             study_name=name,
@@ -72,7 +74,7 @@ class Record:
             load_if_exists=True,
         )
         before = self.trials()
-        self.last_number = len(before) - 1
+        self._last_written = len(before) - 1
         self._unsure = False  # whether opening a trial failed, perhaps only after it was written
         self._known: dict[str, BaseDistribution] = {}
         for trial in before:
@@ -80,19 +82,38 @@ class Record:
                 self._known.setdefault(parameter, distribution)
 
     def trials(self) -> list[FrozenTrial]:
-        """All trials by number; not to be changed."""
-        return self.study.get_trials(deepcopy=False)
+        """All trials by number, drafts included; not to be changed."""
+        return self.study.get_trials(deepcopy=False) + [draft.frozen for draft in self._drafts.values()]
 
-    def recovered(self, without: str) -> FrozenTrial | None:
-        """The trial that a failed call of `open` has written all the same; it is open now.
+    @property
+    def last_number(self) -> int:
+        """The highest number of a trial so far; -1 where there is none."""
+        return max(self._drafts, default=self._last_written)
+
+    def draft(self, attributes: Mapping[str, Any]) -> FrozenTrial:
+        """Open a trial whose choices are to be made; it is written by `write`, or before whatever else is written.
 
         Args:
-            without: An attribute that it must not have.
+            attributes: What is to be remembered of it, as JSON knows it.
+
+        Returns:
+            The trial.
         """
-        found = next((trial for trial in self._untold() if without not in trial.user_attrs), None)
-        if found is not None:
-            self._take(found)
-        return found
+        number = self.last_number + 1
+        self._drafts[number] = Draft(self.study, number, attributes)
+        return self._drafts[number].frozen
+
+    def write(self, number: int) -> None:
+        """Write a draft as far as it is made, and those before it, which have lower numbers; nothing if it is none.
+
+        Args:
+            number: The trial.
+        """
+        for each in sorted(self._drafts):
+            if each <= number:
+                draft = self._drafts[each].frozen
+                self._take(self._inserted(draft.user_attrs, draft.params, draft.distributions))
+                del self._drafts[each]
 
     def open(self, attributes: Mapping[str, Any], choices: Sequence[tuple[Parameter, Scalar]] = ()) -> FrozenTrial:
         """Open a trial; it is written with all that is given, or not at all.
@@ -108,33 +129,46 @@ class Record:
         for parameter, value in choices:
             name, distribution = self.named(parameter)
             params[name], distributions[name] = internal_value(parameter.domain, value), distribution
+        self.write(self.last_number)  # numbers are given in the order of writing
+        found = self._inserted(attributes, params, distributions)
+        self._take(found)
+        return found
+
+    def _inserted(
+        self, attributes: Mapping[str, Any], params: Mapping[str, Any], distributions: Mapping[str, BaseDistribution]
+    ) -> FrozenTrial:
+        """A trial that is in the storage now, or has been since an earlier call that failed."""
         found = self._written(attributes, params)
         if found is None:
             self._unsure = True
             self.study.add_trial(
                 create_trial(
-                    state=TrialState.RUNNING, params=params, distributions=distributions, user_attrs=dict(attributes)
+                    state=TrialState.RUNNING,
+                    params=dict(params),
+                    distributions=dict(distributions),
+                    user_attrs=dict(attributes),
                 )
             )
             found = self._written(attributes, params)
             assert found is not None  # this process is the only writer
-        self._take(found)
         return found
 
-    def _untold(self) -> list[FrozenTrial]:
-        """Trials in the storage of which nobody was told."""
-        new = self.trials()[self.last_number + 1 :] if self._unsure else []
-        return [trial for trial in new if trial.state == TrialState.RUNNING]
-
     def _written(self, attributes: Mapping[str, Any], params: Mapping[str, Any]) -> FrozenTrial | None:
-        return next((t for t in self._untold() if t.user_attrs == attributes and t.params == params), None)
+        """A trial of which nobody was told that it is in the storage."""
+        new = self.study.get_trials(deepcopy=False)[self._last_written + 1 :] if self._unsure else []
+        running = (trial for trial in new if trial.state == TrialState.RUNNING)
+        return next((t for t in running if t.user_attrs == attributes and t.params == params), None)
 
     def _take(self, trial: FrozenTrial) -> None:
         """Open a trial that is in the storage."""
         self._open[trial.number] = optuna.Trial(self.study, trial._trial_id)  # noqa: SLF001  # Optuna has no other way
         self._reported[trial.number] = set(trial.intermediate_values)
-        if trial.number > self.last_number:
-            self.last_number, self._unsure = trial.number, False
+        if trial.number > self._last_written:
+            self._last_written, self._unsure = trial.number, False
+
+    def _making(self, number: int) -> optuna.Trial:
+        """An open trial, be it written or not."""
+        return self._drafts.get(number) or self._open[number]
 
     def named(self, parameter: Parameter) -> tuple[str, BaseDistribution]:
         """The name of a choice in the record, and what may be drawn for it.
@@ -161,7 +195,7 @@ class Record:
             number: The trial.
             name: The name of the choice in the record.
         """
-        return name in self._open[number].params
+        return name in self._making(number).params
 
     def suggest(self, number: int, parameter: Parameter) -> Scalar:
         """Make one choice of an open trial by the sampler of the study; the same again where it was made before.
@@ -170,7 +204,7 @@ class Record:
             number: The trial.
             parameter: The choice.
         """
-        return answer(parameter.domain, _suggested(self._open[number], *self.named(parameter)))
+        return answer(parameter.domain, _suggested(self._making(number), *self.named(parameter)))
 
     def note(self, number: int, key: str, value: Any) -> None:
         """Remember something of an open trial.
@@ -180,7 +214,7 @@ class Record:
             key: What.
             value: As JSON knows it.
         """
-        self._open[number].set_user_attr(key, value)
+        self._making(number).set_user_attr(key, value)
 
     def report(self, number: int, epoch: int, value: float) -> None:
         """Tell an intermediate score; the first one told for an epoch counts.
@@ -190,6 +224,7 @@ class Record:
             epoch: From 1.
             value: The objective after that epoch.
         """
+        self.write(number)
         if epoch not in self._reported[number]:
             self._open[number].report(value, epoch)
             self._reported[number].add(epoch)
@@ -200,7 +235,7 @@ class Record:
         Args:
             number: The trial.
         """
-        return self._open[number].user_attrs
+        return self._making(number).user_attrs
 
     def end(self, number: int, state: TrialState, score: float | None = None, *, feasible: bool | None = None) -> None:
         """End a trial.
@@ -211,6 +246,7 @@ class Record:
             score: Its score where it is COMPLETE.
             feasible: Whether it could work; None says nothing about that.
         """
+        self.write(number)
         trial = self._open[number]
         if feasible is not None and _FEASIBLE not in trial.constraints:
             trial.set_constraint(_FEASIBLE, 0.0 if feasible else 1.0)

@@ -52,12 +52,10 @@ class Recorded(ABC):
         self.pruner = pruner
 
     def ask(self, *, at_random: bool = False) -> Asked | None:
-        trial = self.record.recovered(without=LABEL)
-        if trial is None:
-            attributes = self._proposal(at_random=at_random)
-            if attributes is None:
-                return None
-            trial = self.record.open(attributes)
+        attributes = self._proposal(at_random=at_random)
+        if attributes is None:
+            return None
+        trial = self.record.draft(attributes)
         self._begin(trial)
         return _asked(trial)
 
@@ -76,6 +74,7 @@ class Recorded(ABC):
 
     def resolved(self, number: int) -> None:
         self.record.note(number, RESOLVED, True)
+        self.record.write(number)
 
     def report(self, number: int, epoch: int, value: float) -> None:
         self.record.report(number, epoch, value)

@@ -86,6 +86,11 @@ class Sampled(Recorded):
         super().__init__(record, pruner)
         seen = _Judged(record.study) if name in _KNOW_ONLY_COMPLETE else None
         record.study.sampler = _Seeded(SAMPLERS[name], seed, seen)
+        self._at_once = name in _KNOW_ONLY_COMPLETE  # these note things with the trial that they propose for
+
+    def _begin(self, trial: FrozenTrial) -> None:
+        if self._at_once:
+            self.record.write(trial.number)
 
     def _proposal(self, *, at_random: bool) -> dict[str, Any] | None:
         return {RANDOM: True} if at_random else {}

@@ -106,6 +106,11 @@ class Trial:
     called: str = ""
 
     @property
+    def goes_on(self) -> bool:
+        """Whether it goes on from another trial of its study, with the same recipe."""
+        return self.parent is not None and not self.called
+
+    @property
     def name(self) -> str:
         """What people call it: the name of the baseline, or its number."""
         return self.called or self.baseline or str(self.number)
