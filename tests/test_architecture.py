@@ -101,6 +101,7 @@ PARTS = {
     "results": Part(
         "results",
         "leaderboard launch coordinator executors strategies study trial messages events metrics wording errors",
+        later="spacefile recipe data",
     ),
     "report": Part("results.report", "leaderboard study trial wording errors", later="launch messages"),
     "cli": Part(

@@ -3,12 +3,19 @@
 import csv
 import json
 import os
+import shutil
 import subprocess
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from PIL import Image
+
+from hpsearch.errors import InputError
+from hpsearch.results.export import HowChosen, export_best
+from hpsearch.results.texts import refuse_texts
+from hpsearch.study.folder import open_study
 
 HOUSES = """
 def branch(**options):
@@ -200,6 +207,32 @@ def test_amounts_are_scored_by_their_errors(amounts):
     assert "mae " in said.out
     assert not (folder / "classes.json").exists()
     assert "| test mae (95 % interval) |" in (folder / "README.md").read_text()
+
+
+class TestFormatsThatHoldNoTexts:
+    def test_are_refused_before_anything_is_trained(self, amounts, tmp_path, monkeypatch):
+        study = open_study(shutil.copytree(amounts[0].parent.parent, tmp_path / "results"))
+        monkeypatch.setattr("hpsearch.results.contest.run_repeats", None)
+        monkeypatch.setattr("hpsearch.results.export.retrained", None)
+        said = "--format got 'onnx': the format holds no texts, which this model takes as 'zipcode'; take tf_saved_model."
+        for finals in (True, False):
+            how = HowChosen(finals=finals, formats=("tf_saved_model", "onnx"))
+            with pytest.raises(InputError) as refused:
+                export_best(study, how=how, reopen_test=True)
+            assert str(refused.value) == said
+        with pytest.raises(InputError, match="the format holds no texts"):
+            export_best(study, how=HowChosen(finals=False, formats=("litert",)))
+        assert (study.path / "export" / "model.keras").exists()
+
+    def test_hold_what_a_recipe_makes_of_photos_alone(self, classes):
+        study = open_study(classes[0].parent.parent)
+        info, trial = study.info(), study.find("joined")
+        photos = 'Recipe(model=Model(body=Concat(front=branch(), kitchen=branch())), training=Training(epochs=1))'
+        refuse_texts(study, info, [replace(trial, recipe=photos)], ["onnx"])
+        refuse_texts(study, info, [trial, replace(trial, recipe=photos)], ["onnx"])
+        with pytest.raises(InputError, match="'zipcode'"):
+            refuse_texts(study, info, [trial], ["openvino"])
+        refuse_texts(study, info, [trial], ["keras", "tf_saved_model"])
 
 
 def test_a_second_call_reads_what_was_tested_before(amounts, cli):
