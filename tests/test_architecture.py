@@ -95,7 +95,7 @@ PARTS = {
     # What comes of it
     "leaderboard": Part(
         "results.leaderboard results.intervals results.tested results.finals results.board results.fields "
-        "results.where results.pareto results.selection results.comparison",
+        "results.where results.pareto results.selection results.comparison results.recorded",
         "metrics study trial errors",
     ),
     "results": Part(

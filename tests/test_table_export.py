@@ -214,7 +214,9 @@ class TestFormatsThatHoldNoTexts:
         study = open_study(shutil.copytree(amounts[0].parent.parent, tmp_path / "results"))
         monkeypatch.setattr("hpsearch.results.contest.run_repeats", None)
         monkeypatch.setattr("hpsearch.results.export.retrained", None)
-        said = "--format got 'onnx': the format holds no texts, which this model takes as 'zipcode'; take tf_saved_model."
+        said = (
+            "--format got 'onnx': the format holds no texts, which this model takes as 'zipcode'; take tf_saved_model."
+        )
         for finals in (True, False):
             how = HowChosen(finals=finals, formats=("tf_saved_model", "onnx"))
             with pytest.raises(InputError) as refused:
@@ -227,7 +229,7 @@ class TestFormatsThatHoldNoTexts:
     def test_hold_what_a_recipe_makes_of_photos_alone(self, classes):
         study = open_study(classes[0].parent.parent)
         info, trial = study.info(), study.find("joined")
-        photos = 'Recipe(model=Model(body=Concat(front=branch(), kitchen=branch())), training=Training(epochs=1))'
+        photos = "Recipe(model=Model(body=Concat(front=branch(), kitchen=branch())), training=Training(epochs=1))"
         refuse_texts(study, info, [replace(trial, recipe=photos)], ["onnx"])
         refuse_texts(study, info, [trial, replace(trial, recipe=photos)], ["onnx"])
         with pytest.raises(InputError, match="'zipcode'"):
