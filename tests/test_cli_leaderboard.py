@@ -320,7 +320,8 @@ def test_a_metric_that_was_recorded_is_a_field_with_its_value_at_the_best_epoch(
     other = shutil.copytree(measured.path, measured.path.parent / "other")
     (other / "trials" / "00001" / "history.csv").write_text("epoch,seconds,val_loss\n1,1,0.001\n")
     both = call(measured, "--with-study", "other", "--sort", "val_loss", "--top", "1", "--csv").stdout
-    assert both.splitlines()[1].startswith("3,other,1,") and both.endswith(",0.001\n")
+    assert both.splitlines()[1].startswith("3,other,1,")
+    assert both.endswith(",0.001\n")
 
 
 def test_a_metric_that_nobody_recorded_is_refused_with_what_there_is(measured: StudyFolder) -> None:

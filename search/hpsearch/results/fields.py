@@ -100,8 +100,8 @@ class Fields:
             if name.lower() in RECORDED:
                 bare = name.lower().removeprefix("val_")
                 raise InputError(
-                    f'{asked} got {name!r}, which no trial recorded; metrics=["{bare}"] in a space records it. Allowed: '
-                    f"{allowed}."
+                    f'{asked} got {name!r}, which no trial recorded; metrics=["{bare}"] in a space records it. '
+                    f"Allowed: {allowed}."
                 )
             raise InputError(f"{asked} got {name!r}; allowed: {allowed}.{did_you_mean(name.lower(), names)}")
         return field
