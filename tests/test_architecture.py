@@ -95,8 +95,10 @@ PARTS = {
     # What comes of it
     "leaderboard": Part(
         "results.leaderboard results.intervals results.tested results.finals results.board results.fields "
-        "results.where results.pareto results.selection results.comparison results.recorded",
+        "results.where results.pareto results.selection results.comparison results.recorded "
+        "results.examples",
         "metrics study trial errors",
+        later="data",
     ),
     "results": Part(
         "results",

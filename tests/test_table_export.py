@@ -247,6 +247,10 @@ def test_a_second_call_reads_what_was_tested_before(amounts, cli):
 def test_a_table_needs_no_texts_and_no_files(export):
     folder, said = export(CANCER)
     assert "accuracy" in said.out
+    assert "Retrained on 456 rows; tested on 113 that the search never saw" in said.out
+    card = (folder / "README.md").read_text()
+    assert "113 rows that no search saw" in card
+    assert "images" not in said.out + card
     found = json.loads((folder / "inputs.json").read_text())
     assert len(found["inputs"]) == 30
     assert {each["kind"] for each in found["inputs"]} == {"number"}

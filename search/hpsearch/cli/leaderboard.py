@@ -75,9 +75,9 @@ def leaderboard(
 ) -> None:
     """Rank the trials of a study, the best first.
 
-    The interval holds the score on all images of the same kind 95 times in 100, as far as validation images can tell.
-    The gap is how much better a trial does on the images it was trained on than on the validation images: a large one
-    means that it overfits. Trials without a score come last, with the reason.
+    The interval holds the score on all data of the same kind 95 times in 100, as far as the validation part can tell.
+    The gap is how much better a trial does on what it was trained on than on the validation part: a large one means
+    that it overfits. Trials without a score come last, with the reason.
 
     Beside the columns, --where, --sort and --pareto take every metric that was recorded, such as val_loss, or val_auc
     with metrics=["auc"] in the space: its value at the best epoch, which is then shown, too.
