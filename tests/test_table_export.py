@@ -196,6 +196,16 @@ def test_keras_alone_loads_it_and_takes_columns_by_name(amounts, tmp_path):
     assert abs(large - 840) < 150
 
 
+def test_the_script_beside_it_takes_data_that_lie_elsewhere(amounts, houses, tmp_path):
+    text = (amounts[0] / "train.py").read_text()
+    assert f'DATA = Path("{houses / "houses.csv"}")  # the table; --data names another place' in text
+    (tmp_path / "train.py").write_text(text.replace(str(houses), str(tmp_path / "gone")))
+    shutil.copyfile(amounts[0] / "data.json", tmp_path / "data.json")
+    shutil.copyfile(houses / "houses.csv", tmp_path / "mine.csv")
+    alone(tmp_path, tmp_path / "train.py", "--data", "mine.csv")
+    assert (tmp_path / "trained.keras").is_file()
+
+
 def test_amounts_are_scored_by_their_errors(amounts):
     folder, said = amounts
     metrics = json.loads((folder / "metrics.json").read_text())
