@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -114,6 +115,56 @@ def test_cleaning_does_not_make_a_study_the_latest(study, clean):
     before = (study.path / "lock").stat().st_mtime_ns
     assert clean("--yes").code == 0
     assert (study.path / "lock").stat().st_mtime_ns == before
+
+
+WAITING = """
+from hpsearch import ConvNet, Model, Pretrained, Recipe, Space, Stage, Training, one_of
+
+def recipe(body):
+    return Recipe(model=Model(body=body), training=Training(epochs=1))
+
+space = Space(
+    data="digits",
+    search=recipe(ConvNet(stages=[Stage(filters=one_of(2, 4))])),
+    baselines={
+        "photo_alone": recipe(ConvNet(stages=[Stage(filters=4)])),
+        "joined": recipe(Pretrained("photo_alone.keras")),
+    },
+)
+"""
+
+
+def test_a_checkpoint_that_a_baseline_waits_for_stays_and_it_says_how_to_save_it(study, clean):
+    study.space_file.write_text(WAITING)
+    trial = study.trial(1).read()
+    study.trial(1).write(replace(trial, baseline="photo_alone"))
+    said = clean("--keep", 0, "--yes")
+    assert said.code == 0, said
+    assert kept(study) == [0, 1]
+    told = " ".join(said.out.split())
+    assert told.startswith("The checkpoint of photo_alone stays, whatever --keep says. Baseline joined is left out: ")
+    command = f"hpsearch save photo_alone photo_alone.keras --study digits --results {study.path.parent}"
+    assert command in told
+    study.trial(2).write(replace(study.trial(2).read(), baseline="joined"))  # it was trained: nobody waits any more
+    assert clean("--keep", 0, "--yes").out.startswith("What ")
+    assert kept(study) == [0]
+
+
+def test_answers_that_no_report_shows_any_more_may_go(study, clean):
+    best = study.trial(7).read()
+    study.trial(7).write(replace(best, hash="abc", best_epoch=4))
+    folder = study.path / "report"
+    folder.mkdir()
+    for name in ("00007-abc-epoch-4.npz", "00007-abc-epoch-3.npz", "00006-def-epoch-1.npz"):
+        (folder / name).write_bytes(b"x" * 100)
+    said = clean("--keep", 100)
+    assert [line.split(maxsplit=3)[0] for line in said.out.splitlines()[1:-1]] == [
+        "report/00006-def-epoch-1.npz",
+        "report/00007-abc-epoch-3.npz",
+    ]
+    assert "kept for the report, which shows another network by now" in said.out
+    assert clean("--keep", 100, "--yes").out.splitlines()[-1] == "Freed 200 bytes."
+    assert [path.name for path in folder.iterdir()] == ["00007-abc-epoch-4.npz"]
 
 
 class TestCache:

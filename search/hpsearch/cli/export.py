@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from hpsearch.cli.finals import final_screen, finals_options, say_what_starts, show_finals, terms
+from hpsearch.cli.finals import final_screen, finals_options, say_what_counts, say_what_starts, show_finals, terms
 from hpsearch.cli.options import data_dir_option, use_data_dir
 from hpsearch.cli.output import count, duration, on_terminal, results_option, say, score, signed, study_option, tell
 from hpsearch.errors import InputError
@@ -102,8 +102,7 @@ def export_best(
         found = read_finals(folder)
         if found is not None and not no_finals and not as_json:
             show_finals(found, folder.info())
-            if seeds is not None and seeds < found.compared:
-                say(f"--seeds {seeds}: all were trained with {found.compared} seeds before, and all of these count.")
+            say_what_counts(found, seeds)
         show.start()
 
     with show:

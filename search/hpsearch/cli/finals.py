@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from hpsearch.study.folder import StudyFolder, StudyInfo
     from hpsearch.study.trial import Trial
 
-__all__ = ["final_screen", "finals", "finals_options", "say_what_starts", "show_finals", "terms"]
+__all__ = ["final_screen", "finals", "finals_options", "say_what_counts", "say_what_starts", "show_finals", "terms"]
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -140,6 +140,7 @@ def finals(
         say(json.dumps(asdict(found), indent=2, allow_nan=False))
         return
     show_finals(found, folder.info())
+    say_what_counts(found, seeds)
     where = "" if str(results) == "results" else f" --results {results}"
     go_on = stopped or (not found.complete and found.compared < len(found.seeds))
     tell(f"{'Go on with: hpsearch finals' if go_on else 'Next: hpsearch export-best'} --study {folder.name}{where}")
@@ -187,6 +188,17 @@ def say_what_starts(study: StudyFolder, left: Sequence[Repeat], *, quiet: bool) 
 
 
 # ---- what they say
+
+
+def say_what_counts(found: Finals, seeds: int | None) -> None:
+    """Say so where fewer seeds were asked for than all were trained with before.
+
+    Args:
+        found: What the finals say.
+        seeds: How many were asked for, or None.
+    """
+    if seeds is not None and seeds < found.compared:
+        say(f"--seeds {seeds}: all were trained with {found.compared} seeds before, and all of these count.")
 
 
 def show_finals(finals: Finals, info: StudyInfo) -> None:
