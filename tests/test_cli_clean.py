@@ -10,24 +10,18 @@ import pytest
 
 from hpsearch.data.cache import cached, discard
 from hpsearch.study.checkpoints import CHECKPOINT, PREVIOUS
-from hpsearch.study.folder import StudyFolder, StudyInfo
 from hpsearch.study.trial import Trial
+from studies import begin, info_of
 
 
 @pytest.fixture
 def study(tmp_path):
-    folder = StudyFolder(tmp_path / "results" / "digits")
-    folder.create(begun(), "space = 1\n")
+    folder = begin(tmp_path / "results")
     for number in range(8):
         folder.trial(number).write(Trial(number, "COMPLETE" if number else "RUNNING", score=number / 10))
         for name in (CHECKPOINT, PREVIOUS):
             (folder.trial(number).path / name).write_bytes(b"x" * 750)
     return folder
-
-
-def begun(**more):
-    values = ("digits", "max val_accuracy", "spaces/digits.py", "", "", "", "", ["a", "b"], 2, 1, None, 0, None, 1.5)
-    return StudyInfo(*values, **more)
 
 
 @pytest.fixture
@@ -75,15 +69,13 @@ def test_as_many_of_the_best_stay_as_are_asked_for(study, clean, keep, stay):
 
 
 def test_the_best_of_a_loss_are_the_lowest(study, clean):
-    info = begun()
-    info.objective = "min val_loss"
-    study.write_info(info)
+    study.write_info(info_of(objective="min val_loss"))
     assert clean("--keep", 2, "--yes").code == 0
     assert kept(study) == [0, 1]
 
 
 def test_where_others_may_go_on_from_any_all_stay(study, clean):
-    study.write_info(begun(strategy="kt-hyperband"))
+    study.write_info(info_of(strategy="kt-hyperband"))
     assert clean("--keep", 0, "--yes").out == "Study digits holds nothing that it does not need.\n"
     assert len(kept(study)) == 8
 

@@ -23,34 +23,11 @@ from hpsearch.results.board import disagreement
 from hpsearch.results.intervals import apart, interval, wilson
 from hpsearch.results.leaderboard import rank
 from hpsearch.results.selection import Selection
-from hpsearch.study import StudyFolder, StudyInfo, Trial
+from hpsearch.study import StudyFolder, Trial
 from hpsearch.study.trial import Epoch
+from studies import begin
 
 SEARCH = Path(module.__file__).parents[2]
-
-
-def begin(results: Path, name: str = "digits", **more: Any) -> StudyFolder:
-    """A study without trials."""
-    said: dict[str, Any] = {
-        "name": name,
-        "objective": "max val_accuracy",
-        "space_file": "spaces/digits.py",
-        "space_text": "",
-        "space_fingerprint": "",
-        "data_text": '"digits"',
-        "data_fingerprint": "images, labels, split",
-        "class_names": ["0", "1"],
-        "train_images": 1150,
-        "validation_images": 287,
-        "subset": None,
-        "seed": 0,
-        "epochs": None,
-        "created": 1.76e9,
-        **more,
-    }
-    folder = StudyFolder(results / name)
-    folder.create(StudyInfo(**said), "space = ...\n")
-    return folder
 
 
 def add(folder: StudyFolder, number: int, score: float | None = None, train: float | None = None, **more: Any) -> Trial:

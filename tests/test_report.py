@@ -17,6 +17,7 @@ from threading import Thread
 import numpy as np
 import pytest
 
+import studies
 from hpsearch.cli.report import watch
 from hpsearch.cli.standing import Standing
 from hpsearch.results.finals import Finalist, Finals, write_finals
@@ -29,7 +30,7 @@ from hpsearch.results.report.page import RELOAD, page
 from hpsearch.results.report.predictions import Answers, Mistake, answers_of
 from hpsearch.results.report.words import next_commands
 from hpsearch.results.report.writing import Reporter
-from hpsearch.study import Epoch, StudyFolder, StudyInfo, Trial
+from hpsearch.study import Epoch, Trial
 
 NASTY = "<img src=x onerror=alert(1)></script><b>&amp;"
 """What a class, a hand-made network or an error may be called."""
@@ -42,26 +43,15 @@ get_plotlyjs = pytest.importorskip("plotly.offline", reason="Plotly, a dev depen
 
 def begin(results, name="night", **more):
     said = {
-        "name": name,
-        "objective": "max val_accuracy",
         "space_file": "spaces/cifar.py",
-        "space_text": "Space(...)",
-        "space_fingerprint": "a1b2",
         "data_text": 'Named("cifar10")',
-        "data_fingerprint": "c3d4",
         "class_names": ["cat", "dog", "frog"],
         "train_images": 45_000,
         "validation_images": 5_000,
-        "subset": None,
-        "seed": 0,
-        "epochs": None,
-        "created": 1.76e9,
         "versions": {"keras": "3.15.1", "machine": "x86_64"},
         **more,
     }
-    folder = StudyFolder(results / name)
-    folder.create(StudyInfo(**said), "space = ...\n")
-    return folder
+    return studies.begin(results, name, **said)
 
 
 def drawn(generator):
@@ -272,7 +262,7 @@ def test_an_export_leads_with_its_test_score_and_its_folder(tmp_path, report):
     exported(folder, folder.path / "export", 5)
     written = report(folder)
     text = Page(written).text
-    said = "Exported is trial 5, which has a test accuracy of 0.8765 (0.8600 to 0.8900), on 10,000 rows"
+    said = "Exported is trial 5, which has a test accuracy of 0.8765 (0.8600 to 0.8900), on 10,000 images"
     assert text.index(said) < text.index("The search found a network")
     assert f"hpsearch predict {folder.path / 'export'} photo.jpg" in text
     assert "hpsearch export-best" not in text

@@ -194,7 +194,7 @@ def next_commands(facts: Facts) -> list[tuple[str, str]]:
 
 def _shipping(facts: Facts) -> list[tuple[str, str]]:
     if facts.exported is not None:
-        things, file = ("rows", "rows.csv") if facts.info.data_text.startswith("Table(") else ("photos", "photo.jpg")
+        things, file = ("rows", "rows.csv") if facts.examples == "rows" else ("photos", "photo.jpg")
         why = f"Have the exported network answer for {things} of your own"
         return [(why, f"hpsearch predict {quote(str(facts.exported.folder))} {file}")]
     openings = facts.info.test_openings
