@@ -95,12 +95,15 @@ PARTS = {
     # What comes of it
     "leaderboard": Part(
         "results.leaderboard results.intervals results.tested results.finals results.board results.fields "
-        "results.where results.pareto results.selection results.comparison",
+        "results.where results.pareto results.selection results.comparison results.recorded "
+        "results.examples",
         "metrics study trial errors",
+        later="data",
     ),
     "results": Part(
         "results",
         "leaderboard launch coordinator executors strategies study trial messages events metrics wording errors",
+        later="spacefile recipe data",
     ),
     "report": Part("results.report", "leaderboard study trial wording errors", later="launch messages"),
     "cli": Part(

@@ -3,30 +3,25 @@
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from hpsearch.data.cache import cached, discard
 from hpsearch.study.checkpoints import CHECKPOINT, PREVIOUS
-from hpsearch.study.folder import StudyFolder, StudyInfo
 from hpsearch.study.trial import Trial
+from studies import begin, info_of
 
 
 @pytest.fixture
 def study(tmp_path):
-    folder = StudyFolder(tmp_path / "results" / "digits")
-    folder.create(begun(), "space = 1\n")
+    folder = begin(tmp_path / "results")
     for number in range(8):
         folder.trial(number).write(Trial(number, "COMPLETE" if number else "RUNNING", score=number / 10))
         for name in (CHECKPOINT, PREVIOUS):
             (folder.trial(number).path / name).write_bytes(b"x" * 750)
     return folder
-
-
-def begun(**more):
-    values = ("digits", "max val_accuracy", "spaces/digits.py", "", "", "", "", ["a", "b"], 2, 1, None, 0, None, 1.5)
-    return StudyInfo(*values, **more)
 
 
 @pytest.fixture
@@ -74,15 +69,13 @@ def test_as_many_of_the_best_stay_as_are_asked_for(study, clean, keep, stay):
 
 
 def test_the_best_of_a_loss_are_the_lowest(study, clean):
-    info = begun()
-    info.objective = "min val_loss"
-    study.write_info(info)
+    study.write_info(info_of(objective="min val_loss"))
     assert clean("--keep", 2, "--yes").code == 0
     assert kept(study) == [0, 1]
 
 
 def test_where_others_may_go_on_from_any_all_stay(study, clean):
-    study.write_info(begun(strategy="kt-hyperband"))
+    study.write_info(info_of(strategy="kt-hyperband"))
     assert clean("--keep", 0, "--yes").out == "Study digits holds nothing that it does not need.\n"
     assert len(kept(study)) == 8
 
@@ -114,6 +107,56 @@ def test_cleaning_does_not_make_a_study_the_latest(study, clean):
     before = (study.path / "lock").stat().st_mtime_ns
     assert clean("--yes").code == 0
     assert (study.path / "lock").stat().st_mtime_ns == before
+
+
+WAITING = """
+from hpsearch import ConvNet, Model, Pretrained, Recipe, Space, Stage, Training, one_of
+
+def recipe(body):
+    return Recipe(model=Model(body=body), training=Training(epochs=1))
+
+space = Space(
+    data="digits",
+    search=recipe(ConvNet(stages=[Stage(filters=one_of(2, 4))])),
+    baselines={
+        "photo_alone": recipe(ConvNet(stages=[Stage(filters=4)])),
+        "joined": recipe(Pretrained("photo_alone.keras")),
+    },
+)
+"""
+
+
+def test_a_checkpoint_that_a_baseline_waits_for_stays_and_it_says_how_to_save_it(study, clean):
+    study.space_file.write_text(WAITING)
+    trial = study.trial(1).read()
+    study.trial(1).write(replace(trial, baseline="photo_alone"))
+    said = clean("--keep", 0, "--yes")
+    assert said.code == 0, said
+    assert kept(study) == [0, 1]
+    told = " ".join(said.out.split())
+    assert told.startswith("The checkpoint of photo_alone stays, whatever --keep says. Baseline joined is left out: ")
+    command = f"hpsearch save photo_alone photo_alone.keras --study digits --results {study.path.parent}"
+    assert command in told
+    study.trial(2).write(replace(study.trial(2).read(), baseline="joined"))  # it was trained: nobody waits any more
+    assert clean("--keep", 0, "--yes").out.startswith("What ")
+    assert kept(study) == [0]
+
+
+def test_answers_that_no_report_shows_any_more_may_go(study, clean):
+    best = study.trial(7).read()
+    study.trial(7).write(replace(best, hash="abc", best_epoch=4))
+    folder = study.path / "report"
+    folder.mkdir()
+    for name in ("00007-abc-epoch-4.npz", "00007-abc-epoch-3.npz", "00006-def-epoch-1.npz"):
+        (folder / name).write_bytes(b"x" * 100)
+    said = clean("--keep", 100)
+    assert [line.split(maxsplit=3)[0] for line in said.out.splitlines()[1:-1]] == [
+        "report/00006-def-epoch-1.npz",
+        "report/00007-abc-epoch-3.npz",
+    ]
+    assert "kept for the report, which shows another network by now" in said.out
+    assert clean("--keep", 100, "--yes").out.splitlines()[-1] == "Freed 200 bytes."
+    assert [path.name for path in folder.iterdir()] == ["00007-abc-epoch-4.npz"]
 
 
 class TestCache:

@@ -6,9 +6,10 @@ from hpsearch.addresses import Choices, Parameter
 from hpsearch.domains import Between
 from hpsearch.spacefile import load_recipe, load_space
 from hpsearch.study.asked import write_asked
-from hpsearch.study.folder import StudyFolder, StudyInfo
+from hpsearch.study.folder import StudyFolder
 from hpsearch.study.requests import queued
 from hpsearch.study.trial import Trial
+from studies import info_of
 
 SPACE = """
 import dataclasses
@@ -64,13 +65,8 @@ def enqueue(cli, space, study, tmp_path):
 
 
 def begin(study, space, **more):
-    loaded = load_space(space)
-    values = {"space_fingerprint": loaded.fingerprint, **more}
-    info = StudyInfo("mine", "max val_accuracy", str(space), "", "", "", "", ["a", "b"], 2, 1, None, 0, None, 1.5)
-    study.create(info, "")
-    for name, value in values.items():
-        setattr(info, name, value)
-    study.write_info(info)
+    values = {"space_fingerprint": load_space(space).fingerprint, **more}
+    study.create(info_of("mine", space_file=str(space), **values), "")
 
 
 def test_the_command_is_that_of_the_last_run_of_the_study(enqueue, study, space, tmp_path):

@@ -1,10 +1,13 @@
 """``hpsearch leaderboard``: what it ranks together, what it leaves out, how it looks, and a run that it watches."""
 
 import json
+import math
 import os
 import re
+import shutil
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,33 +23,11 @@ from hpsearch.results.board import disagreement
 from hpsearch.results.intervals import apart, interval, wilson
 from hpsearch.results.leaderboard import rank
 from hpsearch.results.selection import Selection
-from hpsearch.study import StudyFolder, StudyInfo, Trial
+from hpsearch.study import StudyFolder, Trial
+from hpsearch.study.trial import Epoch
+from studies import begin
 
 SEARCH = Path(module.__file__).parents[2]
-
-
-def begin(results: Path, name: str = "digits", **more: Any) -> StudyFolder:
-    """A study without trials."""
-    said: dict[str, Any] = {
-        "name": name,
-        "objective": "max val_accuracy",
-        "space_file": "spaces/digits.py",
-        "space_text": "",
-        "space_fingerprint": "",
-        "data_text": '"digits"',
-        "data_fingerprint": "images, labels, split",
-        "class_names": ["0", "1"],
-        "train_images": 1150,
-        "validation_images": 287,
-        "subset": None,
-        "seed": 0,
-        "epochs": None,
-        "created": 1.76e9,
-        **more,
-    }
-    folder = StudyFolder(results / name)
-    folder.create(StudyInfo(**said), "space = ...\n")
-    return folder
 
 
 def add(folder: StudyFolder, number: int, score: float | None = None, train: float | None = None, **more: Any) -> Trial:
@@ -284,6 +265,63 @@ def test_nothing_that_fits_is_said(study: StudyFolder) -> None:
     text = call(study, "--where", "parameters<0").stdout
     assert "0 of 5 trials: where parameters<0" in text
     assert "rank" not in text
+
+
+@pytest.fixture
+def measured(study: StudyFolder) -> StudyFolder:
+    """The study with histories: of AUC and loss, of loss alone, of a trial that goes on; the rest has none."""
+    for number, best, curve in (
+        (0, 2, [(0.98, 0.9, 0.3), (0.9895, 0.8, 0.2), (0.97, 0.99, 0.1)]),
+        (1, 1, [(0.9861, math.nan, 0.05), (0.5, 0.9, 0.4)]),
+        (2, None, [(0.8, None, 0.7), (0.8118, None, 0.6), (0.1, None, 0.01)]),
+    ):
+        folder = study.trial(number)
+        folder.write(replace(folder.read(), best_epoch=best))
+        for epoch, (accuracy, auc, loss) in enumerate(curve, start=1):
+            also = {} if auc is None else {"val_auc": auc}
+            folder.append(Epoch(epoch, 1.0, {"val_loss": loss, "val_accuracy": accuracy, **also}))
+    return study
+
+
+def test_a_metric_that_was_recorded_is_a_field_with_its_value_at_the_best_epoch(measured: StudyFolder) -> None:
+    text = call(measured, "--sort", "val_loss").stdout
+    assert shown(text) == ["1", "by_hand", "2", "3", "4"]
+    (line,) = (line for line in text.splitlines() if "by_hand" in line)
+    assert line.split()[7] == "0.2000"
+    rows = json.loads(call(measured, "--where", "val_auc>0.5 or val_loss>=0.6", "--json").stdout)
+    assert [(row["number"], row["val_auc"], row["val_loss"]) for row in rows] == [(0, 0.8, 0.2), (2, None, 0.6)]
+    front = call(measured, "--pareto", "val_loss,parameters", "--csv").stdout.splitlines()
+    assert front[0].endswith(",recipe_hash,val_loss")
+    assert [line.split(",")[3] for line in front[1:]] == ["1"]
+    assert "| 0.2000 |" in call(measured, "--sort", "val_loss", "--markdown").stdout
+    other = shutil.copytree(measured.path, measured.path.parent / "other")
+    (other / "trials" / "00001" / "history.csv").write_text("epoch,seconds,val_loss\n1,1,0.001\n")
+    both = call(measured, "--with-study", "other", "--sort", "val_loss", "--top", "1", "--csv").stdout
+    assert both.splitlines()[1].startswith("3,other,1,")
+    assert both.endswith(",0.001\n")
+
+
+def test_a_metric_that_nobody_recorded_is_refused_with_what_there_is(measured: StudyFolder) -> None:
+    said = CliRunner().invoke(leaderboard, ["--results", str(measured.path.parent), "--sort", "val_f1"]).exception
+    assert isinstance(said, InputError)
+    assert str(said).startswith("--sort got 'val_f1', which no trial recorded; metrics=[\"f1\"] in a space records it.")
+    assert str(said).endswith(", recipe_hash, val_loss, val_auc.")
+
+
+def test_no_history_is_read_as_long_as_none_of_its_metrics_is_asked_for(
+    measured: StudyFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read: list[str] = []
+    monkeypatch.setattr("hpsearch.study.trial.TrialFolder.recorded", lambda each: read.append(each.path.name) or [])
+    monkeypatch.setattr("hpsearch.study.trial.TrialFolder.history", lambda each: read.append(each.path.name) or [])
+    condition = "val_accuracy>0.5 and parameters<1e9 and state==COMPLETE and baseline!=by_hand"
+    call(measured, "--where", condition, "--sort", "accuracy", "--pareto", "val,time,parameters")
+    assert read == []
+    standing = Standing(measured)
+    standing.metrics = ("val_loss",)
+    standing.look()
+    standing.look()
+    assert read == ["00000", "00001", "00002"]
 
 
 # ---- beside a run

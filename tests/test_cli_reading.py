@@ -7,6 +7,7 @@ import math
 import os
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,11 +15,12 @@ import click
 import pytest
 from click.testing import CliRunner, Result
 
+import studies as shared
 from hpsearch.cli import output
 from hpsearch.cli.leaderboard import leaderboard
 from hpsearch.cli.reading import show, studies
 from hpsearch.errors import HpsearchError, InputError, StudyError
-from hpsearch.study import Epoch, StudyFolder, StudyInfo, Trial
+from hpsearch.study import Epoch, StudyFolder, Trial
 from hpsearch.study.live import Live, LiveSlot, write_live
 
 RECIPE = """Recipe(
@@ -28,28 +30,7 @@ RECIPE = """Recipe(
 SEARCH = Path(output.__file__).parents[2]
 
 
-def begin(results: Path, name: str = "digits", **more: Any) -> StudyFolder:
-    """A study without trials."""
-    said: dict[str, Any] = {
-        "name": name,
-        "objective": "max val_accuracy",
-        "space_file": "spaces/digits.py",
-        "space_text": "",
-        "space_fingerprint": "",
-        "data_text": "",
-        "data_fingerprint": "",
-        "class_names": ["0", "1"],
-        "train_images": 10,
-        "validation_images": 10,
-        "subset": None,
-        "seed": 0,
-        "epochs": None,
-        "created": 1.76e9,
-        **more,
-    }
-    folder = StudyFolder(results / name)
-    folder.create(StudyInfo(**said), "space = ...\n")
-    return folder
+begin = partial(shared.begin, train_images=10, validation_images=10)
 
 
 def add(folder: StudyFolder, number: int, score: float | None = None, **more: Any) -> Trial:

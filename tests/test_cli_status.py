@@ -18,11 +18,11 @@ from hpsearch.cli.run import run
 from hpsearch.launch import Request
 from hpsearch.limits import Limits, Target
 from hpsearch.study.asked import write_asked
-from hpsearch.study.folder import StudyFolder, StudyInfo
 from hpsearch.study.live import Live, read_live, write_live
 from hpsearch.study.lock import boot_id
 from hpsearch.study.requests import enqueue, stops
 from hpsearch.study.trial import Trial
+from studies import begin
 
 SOURCE = Path(__file__).resolve().parents[1] / "search"
 RECIPE = "Recipe(model=Model(body=ConvNet(stages=(Stage(filters=32),))), training=Training(epochs=4, batch_size=64))"
@@ -71,11 +71,7 @@ with study.writing():
 
 @pytest.fixture
 def study(tmp_path):
-    folder = StudyFolder(tmp_path / "results" / "digits")
-    info = StudyInfo(
-        "digits", "max val_accuracy", "spaces/digits.py", "", "", "", "", ["a", "b"], 2, 1, 500, 0, None, 1.5
-    )
-    folder.create(info, "space = 1\n")
+    folder = begin(tmp_path / "results", subset=500)
     for trial in (
         Trial(0, "COMPLETE", score=0.9731, hash="a"),
         Trial(1, "RUNNING", baseline="by_hand", recipe=RECIPE),

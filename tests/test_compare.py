@@ -16,7 +16,8 @@ from hpsearch.cli.overlay import BOTH, HEIGHT, WIDTH, overlay
 from hpsearch.errors import StudyError
 from hpsearch.results.comparison import Apart, Declared, Difference, apart_by, differences
 from hpsearch.results.leaderboard import rank
-from hpsearch.study import Epoch, StudyFolder, StudyInfo, Trial
+from hpsearch.study import Epoch, StudyFolder, Trial
+from studies import begin
 
 ONE = """Recipe(
     model=Model(body=ConvNet(stages=(Stage(filters=(32, 32)), Stage(filters=64))), dense=(Dense(units=128),)),
@@ -26,30 +27,6 @@ TWO = """Recipe(
     model=Model(body=ConvNet(stages=(Stage(filters=(32, 48)),), dropout=0.2)),
     training=Training(epochs=4, batch_size=64, optimizer=SGD(learning_rate=0.003)),
 )"""
-
-
-def begin(results: Path, name: str = "digits", **more: Any) -> StudyFolder:
-    """A study without trials."""
-    said: dict[str, Any] = {
-        "name": name,
-        "objective": "max val_accuracy",
-        "space_file": "spaces/digits.py",
-        "space_text": "",
-        "space_fingerprint": "",
-        "data_text": '"digits"',
-        "data_fingerprint": "",
-        "class_names": ["0", "1"],
-        "train_images": 1150,
-        "validation_images": 287,
-        "subset": None,
-        "seed": 0,
-        "epochs": None,
-        "created": 1.76e9,
-        **more,
-    }
-    folder = StudyFolder(results / name)
-    folder.create(StudyInfo(**said), "space = ...\n")
-    return folder
 
 
 def add(folder: StudyFolder, number: int, score: float | None, recipe: str, course: list[float], **more: Any) -> None:

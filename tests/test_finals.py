@@ -334,12 +334,15 @@ class TestExport:
     def test_fewer_seeds_than_were_trained_compare_by_all_that_were(self, study, cli, monkeypatch):
         monkeypatch.setattr("hpsearch.results.contest.run_repeats", None)  # nothing is trained again
         before = read_finals(open_study(study.parent))
+        counts = "--seeds 1: all were trained with 2 seeds before, and all of these count."
+        assert counts in cli("finals", "--results", study.parent, "--seeds", 1).out
+        assert "all of these count" not in cli("finals", "--results", study.parent, "--seeds", 2).out
         said = cli("export-best", "--results", study.parent, "--seeds", 1)
         assert said.code == 0, said
         after = read_finals(open_study(study.parent))
         assert (after.seeds, after.compared, after.chosen) == (before.seeds, 2, before.chosen)
         assert [each.mean for each in after.finalists] == [each.mean for each in before.finalists]
-        assert "--seeds 1: all were trained with 2 seeds before, and all of these count." in said.out
+        assert counts in said.out
         assert json.loads((study / "export" / "metrics.json").read_text())["seeds"]["seeds"] == before.seeds
 
     def test_a_better_score_found_later_is_no_longer_tested_in_silence(self, exported, cli, tmp_path):

@@ -7,32 +7,18 @@ from hpsearch.coordinator.agenda import Repeat
 from hpsearch.results.contest import entrants
 from hpsearch.results.finals import read_finals, write_finals
 from hpsearch.results.judging import judged
-from hpsearch.study.folder import StudyFolder, StudyInfo, open_study, studies_in
+from hpsearch.study.folder import open_study, studies_in
 from hpsearch.study.trial import Trial
+from studies import begin
 
 SEEDS = (11, 12, 13)
 IMAGES = 400
 
 
 def study_of(folder, objective="max val_accuracy", classes=10):
-    study = StudyFolder(folder / "mine")
-    info = StudyInfo(
-        name="mine",
-        objective=objective,
-        space_file="mine.py",
-        space_text="",
-        space_fingerprint="",
-        data_text="",
-        data_fingerprint="",
-        class_names=[str(number) for number in range(classes)],
-        train_images=800,
-        validation_images=IMAGES,
-        subset=None,
-        seed=0,
-        epochs=None,
-        created=0.0,
-    )
-    study.create(info, "")
+    classes_ = [str(number) for number in range(classes)]
+    study = begin(folder, "mine", objective=objective, class_names=classes_, validation_images=IMAGES)
+    info = study.info()
     info.name = "mine/finals"
     study.finals.create(info, "")
     return study

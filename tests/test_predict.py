@@ -139,6 +139,7 @@ def test_the_script_beside_the_model_gives_the_same(cli, of_photos, seen):
     *same, broken = json.loads(done.stdout)
     assert same == said
     assert broken["error"] == "broken.jpg is no image that can be read."
+    assert done.stderr == ""  # not even TensorFlow's log
 
 
 def test_rows_of_a_table_are_answered(cli, of_rows, tmp_path):

@@ -10,11 +10,14 @@ import sys
 import time
 from dataclasses import replace
 from html.parser import HTMLParser
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from threading import Thread
 
 import numpy as np
 import pytest
 
+import studies
 from hpsearch.cli.report import watch
 from hpsearch.cli.standing import Standing
 from hpsearch.results.finals import Finalist, Finals, write_finals
@@ -23,11 +26,11 @@ from hpsearch.results.report.answer_figures import confusion
 from hpsearch.results.report.facts import read_facts
 from hpsearch.results.report.importance import importance
 from hpsearch.results.report.markup import Html, as_script_data, tag
-from hpsearch.results.report.page import page
+from hpsearch.results.report.page import RELOAD, page
 from hpsearch.results.report.predictions import Answers, Mistake, answers_of
 from hpsearch.results.report.words import next_commands
 from hpsearch.results.report.writing import Reporter
-from hpsearch.study import Epoch, StudyFolder, StudyInfo, Trial
+from hpsearch.study import Epoch, Trial
 
 NASTY = "<img src=x onerror=alert(1)></script><b>&amp;"
 """What a class, a hand-made network or an error may be called."""
@@ -40,26 +43,15 @@ get_plotlyjs = pytest.importorskip("plotly.offline", reason="Plotly, a dev depen
 
 def begin(results, name="night", **more):
     said = {
-        "name": name,
-        "objective": "max val_accuracy",
         "space_file": "spaces/cifar.py",
-        "space_text": "Space(...)",
-        "space_fingerprint": "a1b2",
         "data_text": 'Named("cifar10")',
-        "data_fingerprint": "c3d4",
         "class_names": ["cat", "dog", "frog"],
         "train_images": 45_000,
         "validation_images": 5_000,
-        "subset": None,
-        "seed": 0,
-        "epochs": None,
-        "created": 1.76e9,
         "versions": {"keras": "3.15.1", "machine": "x86_64"},
         **more,
     }
-    folder = StudyFolder(results / name)
-    folder.create(StudyInfo(**said), "space = ...\n")
-    return folder
+    return studies.begin(results, name, **said)
 
 
 def drawn(generator):
@@ -270,7 +262,7 @@ def test_an_export_leads_with_its_test_score_and_its_folder(tmp_path, report):
     exported(folder, folder.path / "export", 5)
     written = report(folder)
     text = Page(written).text
-    said = "Exported is trial 5, which has a test accuracy of 0.8765 (0.8600 to 0.8900), on 10,000 rows"
+    said = "Exported is trial 5, which has a test accuracy of 0.8765 (0.8600 to 0.8900), on 10,000 images"
     assert text.index(said) < text.index("The search found a network")
     assert f"hpsearch predict {folder.path / 'export'} photo.jpg" in text
     assert "hpsearch export-best" not in text
@@ -523,18 +515,22 @@ class Opened:
     """A page as headless Chromium leaves it, cut off from every host.
 
     Args:
-        file: The page.
+        page: The page: a file, or an address of this machine.
         folder: Where the browser may write.
         width: Of the page, in pixels; it stands in a frame, because a window is never narrow.
+        dark: Whether it is asked for dark colours.
+        seconds: How long it stays open, by the clock of the page, which does not wait.
     """
 
-    def __init__(self, file, folder, width=1280, dark=False):
+    def __init__(self, page, folder, width=1280, dark=False, seconds=10):
         log, profile = folder / "net.json", folder / f"profile-{time.monotonic_ns()}"
         command = [chromium(), "--headless", "--no-sandbox", "--disable-gpu", f"--user-data-dir={profile}"]
-        command += ["--host-resolver-rules=MAP * ~NOTFOUND", f"--log-net-log={log}", "--enable-logging=stderr", "--v=0"]
+        command += ["--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1"]
+        command += [f"--log-net-log={log}", "--enable-logging=stderr", "--v=0"]
         command += [f"--blink-settings=preferredColorScheme={0 if dark else 1}", f"--window-size={width},900"]
         command += ["--disable-background-networking", "--disable-component-update", "--disable-sync", "--no-first-run"]
-        command += ["--virtual-time-budget=10000", "--dump-dom", file.as_uri()]
+        command += [f"--virtual-time-budget={1000 * seconds}", "--dump-dom"]
+        command += [page if isinstance(page, str) else page.as_uri()]
         done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=True)
         self.dom = done.stdout
         self.console = [line for line in done.stderr.splitlines() if "CONSOLE" in line]
@@ -597,3 +593,42 @@ def test_a_narrow_page_is_no_wider_than_its_window(shown, tmp_path):
         encoding="utf-8",
     )
     assert "<title>400/400/true/</title>" in Opened(frame, tmp_path).dom
+
+
+class Versions(BaseHTTPRequestHandler):
+    """Answers with the first page once, and with the second one from then on."""
+
+    def do_GET(self):
+        if self.path != "/report.html":
+            self.send_error(404)
+            return
+        body = self.server.pages[min(self.server.asked, 1)].encode()
+        self.server.asked += 1
+        self.send_response(200)
+        self.send_header("Content-Type", "text/html; charset=utf-8")
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_):
+        """Say nothing."""
+
+
+@pytest.mark.browser
+@pytest.mark.parametrize("plots", [True, False])
+def test_an_open_page_shows_the_last_version_once_the_run_has_ended(night, tmp_path, plots):
+    """Even where the plots of the page that was open could not be drawn; the last version stays as it is."""
+    facts = facts_of(night)
+    mattered = importance(facts.ranked, maximize=True)
+    pages = [
+        page(replace(facts, running=running), mattered, "nobody knows.", plotly, reload=running)
+        for running, plotly in ((True, get_plotlyjs() if plots else ""), (False, get_plotlyjs()))
+    ]
+    with ThreadingHTTPServer(("127.0.0.1", 0), Versions) as server:
+        server.pages, server.asked = pages, 0
+        Thread(target=server.serve_forever, daemon=True).start()
+        opened = Opened(f"http://127.0.0.1:{server.server_port}/report.html", tmp_path, seconds=3 * RELOAD)
+        server.shutdown()
+    assert server.asked == 2
+    assert "The run goes on" not in Page(opened.dom).text
+    assert f'data-drawn="{len(figures_of(pages[1]))}"' in opened.dom

@@ -9,13 +9,14 @@ import pytest
 
 from hpsearch.study import atomic, room
 from hpsearch.study.atomic import append_text, write_json, write_text
-from hpsearch.study.folder import StudyFolder, StudyInfo
+from hpsearch.study.folder import StudyFolder
 from hpsearch.study.live import Live, write_live
 from hpsearch.study.requests import enqueue, request_stop
 from hpsearch.study.room import disk_full, free_bytes, has_room, written
 from hpsearch.study.trial import Trial
+from studies import info_of
 
-INFO = StudyInfo("mine", "max val_accuracy", "mine.py", "", "", "", "", ["a", "b"], 2, 1, None, 0, None, 1.5)
+INFO = info_of("mine")
 LONG = "x" * 10_000
 """More than fits into the last page of a file that is there."""
 

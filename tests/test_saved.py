@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import shutil
+import subprocess
+import sys
 import zipfile
 from collections.abc import Iterator
 from dataclasses import replace
@@ -23,6 +26,7 @@ from hpsearch.data.loading import SearchData, load_search_data
 from hpsearch.data.parts import image_part
 from hpsearch.errands import Save
 from hpsearch.errors import SpaceError, StudyError
+from hpsearch.executors.scratch import scratch_folder
 from hpsearch.resolve import from_answers
 from hpsearch.study.folder import StudyFolder
 from hpsearch.training.build import Built, build
@@ -360,6 +364,18 @@ class TestTheCommand:
         assert (tmp_path / "one.keras").read_text() == "precious"
         assert cli(*arguments, "--force").code == 0
         assert zipfile.is_zipfile(tmp_path / "one.keras")
+
+    def test_what_a_killed_one_left_beside_the_file_goes_with_the_next(
+        self, cli: Any, study: StudyFolder, tmp_path: Path
+    ) -> None:
+        alive = scratch_folder(tmp_path)
+        ended = subprocess.run([sys.executable, "-c", "import os; print(os.getpid())"], capture_output=True, check=True)
+        left = alive.rename(tmp_path / alive.name.replace(str(os.getpid()), str(int(ended.stdout))))
+        alive = scratch_folder(tmp_path)
+        (left / "model.keras").write_bytes(b"half of it")
+        assert cli("save", "by_hand", tmp_path / "one.keras", "--results", study.path.parent).code == 0
+        assert [path for path in tmp_path.iterdir() if path.name[0] == "."] == [alive]
+        assert not left.exists()
 
     def test_what_is_asked_wrongly(self, cli: Any, study: StudyFolder, tmp_path: Path) -> None:
         def refused(trial: str, path: Path) -> str:

@@ -8,6 +8,7 @@ import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import keras
 import numpy as np
@@ -119,6 +120,42 @@ def source_of(declaration, inputs, encoding=None, class_names=()):
     from hpsearch.training.exporting import Source
 
     return Source(declaration, inputs, encoding, class_names)
+
+
+@pytest.mark.parametrize("classes", [2, 4])
+def test_a_script_tells_the_area_that_an_export_is_scored_by(classes, capsys):
+    from hpsearch.training.class_scores import class_scores
+    from hpsearch.training.inputs import image_inputs
+    from hpsearch.training.script.fitting import evaluate_text
+    from hpsearch.training.script.write import _HELPERS
+
+    rng = np.random.default_rng(0)
+    shares = np.rint(rng.dirichlet(np.ones(classes), 50) * 8) / 8  # with ties
+    labels = np.concatenate([np.arange(classes - (classes > 2)), rng.integers(0, 2, 50 - classes + (classes > 2))])
+    wanted = class_scores(shares, labels)["auc"]
+    for answers in (shares, shares[:, 1:]) if classes == 2 else (shares,):
+        names = {"np": np}
+        text = evaluate_text(image_inputs((8, 8, 1), classes, 16.0), answers.shape[1] == 1, ("val_auc",))
+        exec(f"{_HELPERS['area(']}\n\n{text}", names)
+        names["evaluate"](SimpleNamespace(predict=lambda *_, answers=answers, **__: answers), None, labels)
+        accuracy, area = capsys.readouterr().out.splitlines()
+        assert accuracy.startswith("Accuracy on 50 test images: ")
+        assert area == f"AUC: {wanted:.4f}"
+
+
+def test_a_script_tells_the_metric_of_amounts_that_was_searched(capsys):
+    from hpsearch.training.inputs import Inputs
+    from hpsearch.training.script.fitting import evaluate_text
+
+    names = {"np": np}
+    exec(evaluate_text(Inputs({"table": (3,)}, 0, 255.0), one=True, metrics=("val_r2", "rmse")), names)
+    network = SimpleNamespace(predict=lambda *_, **__: np.array([[1.0], [2.0], [6.0]]))
+    assert names["evaluate"](network, None, np.array([1.0, 3.0, 5.0])) == pytest.approx(2 / 3)
+    assert capsys.readouterr().out.splitlines() == [
+        "Mean absolute error on 3 test rows: 0.666667",
+        "Root of the mean squared error: 0.816497",
+        "R2: 0.7500",
+    ]
 
 
 @pytest.fixture(autouse=True)

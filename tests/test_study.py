@@ -7,29 +7,14 @@ import os
 import pytest
 
 from hpsearch.errors import StudyError
-from hpsearch.study import Epoch, StudyFolder, StudyInfo, Trial, TrialFolder, atomic, open_study, studies_in
+from hpsearch.study import Epoch, StudyFolder, Trial, TrialFolder, atomic, open_study, studies_in
 from hpsearch.study.atomic import append_text, read_json, write_json, write_text
 from hpsearch.study.folder import checked_name
+from studies import info_of
 
 
 def info(name="mine", **more):
-    values = {
-        "name": name,
-        "objective": "max val_accuracy",
-        "space_file": "mine.py",
-        "space_text": "data = one\nsearch = a\nobjective = b\n",
-        "space_fingerprint": "f",
-        "data_text": "one",
-        "data_fingerprint": "d",
-        "class_names": ["a", "b"],
-        "train_images": 2,
-        "validation_images": 1,
-        "subset": None,
-        "seed": 0,
-        "epochs": None,
-        "created": 1.5,
-    }
-    return StudyInfo(**{**values, **more})
+    return info_of(name, **{"space_text": "data = one\nsearch = a\nobjective = b\n", **more})
 
 
 @pytest.fixture

@@ -3,12 +3,19 @@
 import csv
 import json
 import os
+import shutil
 import subprocess
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from PIL import Image
+
+from hpsearch.errors import InputError
+from hpsearch.results.export import HowChosen, export_best
+from hpsearch.results.texts import refuse_texts
+from hpsearch.study.folder import open_study
 
 HOUSES = """
 def branch(**options):
@@ -189,6 +196,16 @@ def test_keras_alone_loads_it_and_takes_columns_by_name(amounts, tmp_path):
     assert abs(large - 840) < 150
 
 
+def test_the_script_beside_it_takes_data_that_lie_elsewhere(amounts, houses, tmp_path):
+    text = (amounts[0] / "train.py").read_text()
+    assert f'DATA = Path("{houses / "houses.csv"}")  # the table; --data names another place' in text
+    (tmp_path / "train.py").write_text(text.replace(str(houses), str(tmp_path / "gone")))
+    shutil.copyfile(amounts[0] / "data.json", tmp_path / "data.json")
+    shutil.copyfile(houses / "houses.csv", tmp_path / "mine.csv")
+    alone(tmp_path, tmp_path / "train.py", "--data", "mine.csv")
+    assert (tmp_path / "trained.keras").is_file()
+
+
 def test_amounts_are_scored_by_their_errors(amounts):
     folder, said = amounts
     metrics = json.loads((folder / "metrics.json").read_text())
@@ -202,6 +219,34 @@ def test_amounts_are_scored_by_their_errors(amounts):
     assert "| test mae (95 % interval) |" in (folder / "README.md").read_text()
 
 
+class TestFormatsThatHoldNoTexts:
+    def test_are_refused_before_anything_is_trained(self, amounts, tmp_path, monkeypatch):
+        study = open_study(shutil.copytree(amounts[0].parent.parent, tmp_path / "results"))
+        monkeypatch.setattr("hpsearch.results.contest.run_repeats", None)
+        monkeypatch.setattr("hpsearch.results.export.retrained", None)
+        said = (
+            "--format got 'onnx': the format holds no texts, which this model takes as 'zipcode'; take tf_saved_model."
+        )
+        for finals in (True, False):
+            how = HowChosen(finals=finals, formats=("tf_saved_model", "onnx"))
+            with pytest.raises(InputError) as refused:
+                export_best(study, how=how, reopen_test=True)
+            assert str(refused.value) == said
+        with pytest.raises(InputError, match="the format holds no texts"):
+            export_best(study, how=HowChosen(finals=False, formats=("litert",)))
+        assert (study.path / "export" / "model.keras").exists()
+
+    def test_hold_what_a_recipe_makes_of_photos_alone(self, classes):
+        study = open_study(classes[0].parent.parent)
+        info, trial = study.info(), study.find("joined")
+        photos = "Recipe(model=Model(body=Concat(front=branch(), kitchen=branch())), training=Training(epochs=1))"
+        refuse_texts(study, info, [replace(trial, recipe=photos)], ["onnx"])
+        refuse_texts(study, info, [trial, replace(trial, recipe=photos)], ["onnx"])
+        with pytest.raises(InputError, match="'zipcode'"):
+            refuse_texts(study, info, [trial], ["openvino"])
+        refuse_texts(study, info, [trial], ["keras", "tf_saved_model"])
+
+
 def test_a_second_call_reads_what_was_tested_before(amounts, cli):
     folder, _ = amounts
     again = cli("export-best", "--results", folder.parent.parent)
@@ -212,6 +257,10 @@ def test_a_second_call_reads_what_was_tested_before(amounts, cli):
 def test_a_table_needs_no_texts_and_no_files(export):
     folder, said = export(CANCER)
     assert "accuracy" in said.out
+    assert "Retrained on 456 rows; tested on 113 that the search never saw" in said.out
+    card = (folder / "README.md").read_text()
+    assert "113 rows that no search saw" in card
+    assert "images" not in said.out + card
     found = json.loads((folder / "inputs.json").read_text())
     assert len(found["inputs"]) == 30
     assert {each["kind"] for each in found["inputs"]} == {"number"}

@@ -137,7 +137,7 @@ def test_whatever_is_written_is_read_or_refused_in_one_sentence(text: str) -> No
         ("parmeters<3", r"--where got 'parmeters'; allowed: rank, .*val_accuracy, .*Did you mean parameters"),
         (
             "val_auc>0.9",
-            "got 'val_auc', which a leaderboard does not hold: the only metric there is that of the obj",
+            r"got 'val_auc', which no trial recorded; metrics=\[\"auc\"\] in a space records it. Allowed: rank, ",
         ),
         ("1e6>parmeters", r"--where got 'parmeters'; allowed: .*Did you mean parameters"),
         ("state==COMPLET", "state is never 'COMPLET', but one of RUNNING, COMPLETE, PRUNED, FAIL, interrupted"),

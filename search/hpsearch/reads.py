@@ -13,7 +13,7 @@ from hpsearch.domains import possible
 from hpsearch.errors import ModelError, SpaceError, join_address
 from hpsearch.recipe import Model
 
-__all__ = ["check_reads", "readers", "readings"]
+__all__ = ["check_reads", "inputs_read", "readers", "readings"]
 
 
 def check_reads(model: Any, shapes: Shapes, address: str = "model") -> None:
@@ -47,6 +47,22 @@ def readings(model: Any, shapes: Shapes, address: str = "model") -> Iterator[tup
             for body in possible(part.body):
                 if not isinstance(body, Concat):
                     yield body, _checked(body, _concrete(read), name, shapes, where), where
+
+
+def inputs_read(model: Any, shapes: Shapes) -> set[str]:
+    """The names of all inputs that a model reads.
+
+    Args:
+        model: A model without domains; of one that is no declared model, all are taken to be read.
+        shapes: Those of the inputs of the data, which has all that it reads.
+    """
+    if not isinstance(model, Model):
+        return set(shapes)
+    found: set[str] = set()
+    for part, name, _ in readers(model, "model"):
+        read = read_by(part.input, name, shapes)
+        found |= set(read.inputs) if isinstance(read, Tiled) else {read}
+    return found
 
 
 def readers(model: Any, address: str) -> Iterator[tuple[Any, str | None, str]]:

@@ -49,6 +49,8 @@ _COLUMNS = (
     Column("time", right=True, drop=3),
     Column("state", wraps=True),
 )
+_ASKED_FOR = 8
+"""Before this column stand the metrics that were asked for."""
 
 
 class Screen:
@@ -113,9 +115,11 @@ class Screen:
             *(() if any(row.bounds for row in found.rows) else ("interval",)),
             *(() if any(row.overfits for row in shown) else ("",)),
         }
-        places = [place for place, column in enumerate(_COLUMNS) if column.title not in without]
+        columns = list(_COLUMNS)
+        columns[_ASKED_FOR:_ASKED_FOR] = [Column(name, right=True) for name in self.selection.metrics]
+        places = [place for place, column in enumerate(columns) if column.title not in without]
         rows = [_cells(row) for row in shown]
-        return [_COLUMNS[place] for place in places], [[row[place] for place in places] for row in rows]
+        return [columns[place] for place in places], [[row[place] for place in places] for row in rows]
 
     def footnotes(self, found: Board, wanted: Sequence[Row], shown: Sequence[Row]) -> list[str]:
         """What is to be said below the table."""
@@ -181,6 +185,7 @@ def _cells(row: Row) -> list[Cell]:
     return [
         *(Cell(text, base) for text in texts),
         Cell("overfits" if row.overfits else "", "yellow"),
+        *(Cell(score(value), base) for value in row.metrics.values()),
         *(Cell(text, base) for text in costs),
         Cell(row.outcome, _STYLES[trial.state]),
     ]

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Collection
 from datetime import datetime
 from pathlib import Path
+from shlex import quote
 
 import click
 
-from hpsearch.cli.output import Cell, Column, results_option, say, size, study_option, table, tell
+from hpsearch.cli.output import Cell, Column, one_line, results_option, say, size, study_option, table, tell
+from hpsearch.cli.standing import Standing
+from hpsearch.cli.waiting import awaited
 from hpsearch.errors import InputError, StudyError
 from hpsearch.study.folder import StudyFolder, open_study
 from hpsearch.study.keeping import KEEP, Reclaimable, reclaim, reclaimable
@@ -40,9 +44,10 @@ _GOES_ON_FROM_OTHERS = "kt-hyperband"
 def clean(study: str | None, results: Path, keep: int, cache: bool, yes: bool) -> None:
     """Show what a study no longer needs on the disk, then delete it.
 
-    That is: checkpoints of trials that have ended and are not among the best, what a kill left half written, and
-    requests that nobody will answer. Recipes, scores, histories and logs stay, and so does every trial that can go on.
-    A study that a run holds is left alone; a run deletes by itself what it no longer needs.
+    That is: checkpoints of trials that have ended and are not among the best, what a kill left half written, answers of
+    networks that the report no longer shows, and requests that nobody will answer. Recipes, scores, histories and logs
+    stay, and so does every trial that can go on, and a checkpoint that a baseline waits for. A study that a run holds
+    is left alone; a run deletes by itself what it no longer needs.
 
     Decoded photos, fixed copies of them and features of frozen bodies, which all studies share, lie in a cache of their
     own, which keeps to its limit by itself. With --cache its sizes are shown and it is emptied, but never while a run
@@ -55,7 +60,11 @@ def clean(study: str | None, results: Path, keep: int, cache: bool, yes: bool) -
         return
     folder = open_study(results, study)
     _refuse_while_it_runs(folder)
-    found = _found(folder, keep)
+    where = "" if str(results) == "results" else f" --results {quote(str(results))}"
+    waited_for = awaited(folder, f" --study {folder.name}{where}")
+    found = _found(folder, keep, waited_for)
+    for name, sentence in waited_for.items():
+        tell(f"The checkpoint of {one_line(name)} stays, whatever --keep says. {one_line(sentence)}")
     if not found:
         say(f"Study {folder.name} holds nothing that it does not need.")
         _name_the_cache()
@@ -67,7 +76,7 @@ def clean(study: str | None, results: Path, keep: int, cache: bool, yes: bool) -
     with folder.writing(continues=False):
         # Looked for again: a run may have come and gone while the question stood.
         shown = {one.path for one in found}
-        freed = reclaim(one for one in _found(folder, keep) if one.path in shown)
+        freed = reclaim(one for one in _found(folder, keep, waited_for) if one.path in shown)
     say(f"Freed {size(freed)}.")
 
 
@@ -101,10 +110,22 @@ def _clean_cache(yes: bool) -> None:
     say(f"Freed {size(empty_cache())}.")
 
 
-def _found(folder: StudyFolder, keep: int) -> list[Reclaimable]:
+def _found(folder: StudyFolder, keep: int, waited_for: Collection[str]) -> list[Reclaimable]:
     info = folder.info()
     goes_on = info.strategy == _GOES_ON_FROM_OTHERS
-    return reclaimable(folder, keep, info.objective.startswith("max"), lambda _: goes_on)
+    stay = {trial.number for trial in folder.trials() if goes_on or trial.baseline in waited_for}
+    return reclaimable(folder, keep, info.objective.startswith("max"), stay.__contains__, _answers(folder))
+
+
+def _answers(folder: StudyFolder) -> list[Path]:
+    """What was kept for the report and is shown by none any more."""
+    from hpsearch.results.report.facts import read_facts
+    from hpsearch.results.report.predictions import FOLDER, left_over
+
+    if not (folder.path / FOLDER).is_dir():
+        return []
+    rows = Standing(folder).look().rows
+    return left_over(read_facts(folder, rows, running=False, go_on="", results=folder.path.parent))
 
 
 def _refuse_while_it_runs(folder: StudyFolder) -> None:

@@ -32,6 +32,7 @@ from hpsearch.cli.standing import Standing
 from hpsearch.errors import StudyError
 from hpsearch.results.board import disagreement, of_objective
 from hpsearch.results.comparison import Apart, Declared, Difference, apart_by, diff, differences
+from hpsearch.results.examples import examples
 from hpsearch.results.leaderboard import Row, record
 from hpsearch.study import Epoch, StudyInfo, open_study
 
@@ -165,15 +166,15 @@ def _verdict(one: _Side, two: _Side, apart: Apart | None, why: str) -> str:
     if apart.bounds is None:
         return f"{better} is better by {by}. How much of that is luck cannot be told from one score each."
     low, high = apart.bounds if apart.difference > 0 else (-apart.bounds[1], -apart.bounds[0])
-    images = f"{one.info.validation_images:,} validation images"
+    rows = f"{one.info.validation_images:,} validation {examples(one.info)}"
     lies = f"the difference lies between {signed(low)} and {signed(high)}"
     if apart.verdict == "luck":
         return (
-            f"{better} is better by {by}, which luck may explain: as far as {images} tell, {lies}. Each was also "
+            f"{better} is better by {by}, which luck may explain: as far as {rows} tell, {lies}. Each was also "
             "trained with one seed only, and another seed moves a score, too."
         )
     return (
-        f"{better} is better by {by}, more than the luck of {images} explains: {lies}. But each was trained with one "
+        f"{better} is better by {by}, more than the luck of {rows} explains: {lies}. But each was trained with one "
         "seed only, and how much another seed moves a score is not known from this."
     )
 
@@ -195,7 +196,7 @@ def _say_curves(one: _Side, two: _Side, metric: str, why: str) -> None:
     if one.info.objective != two.info.objective or not all(courses):
         return
     if lines := overlay(courses[0], courses[1]):
-        say(f"\n{metric} by epoch (A, B, # both){', on other images' if why else ''}")
+        say(f"\n{metric} by epoch (A, B, # both){f', on other {examples(two.info)}' if why else ''}")
         say("\n".join(lines))
 
 

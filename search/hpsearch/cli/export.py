@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING
 
 import click
 
-from hpsearch.cli.finals import final_screen, finals_options, say_what_starts, show_finals, terms
+from hpsearch.cli.finals import final_screen, finals_options, say_what_counts, say_what_starts, show_finals, terms
 from hpsearch.cli.options import data_dir_option, use_data_dir
 from hpsearch.cli.output import count, duration, on_terminal, results_option, say, score, signed, study_option, tell
 from hpsearch.errors import InputError
+from hpsearch.results.examples import examples
 
 if TYPE_CHECKING:
     from hpsearch.results.export import Export, Tested
@@ -100,9 +101,8 @@ def export_best(
     def chosen() -> None:
         found = read_finals(folder)
         if found is not None and not no_finals and not as_json:
-            show_finals(found)
-            if seeds is not None and seeds < found.compared:
-                say(f"--seeds {seeds}: all were trained with {found.compared} seeds before, and all of these count.")
+            show_finals(found, folder.info())
+            say_what_counts(found, seeds)
         show.start()
 
     with show:
@@ -118,7 +118,7 @@ def export_best(
     if as_json:
         say((done.folder / "metrics.json").read_text(encoding="utf-8").rstrip())
     else:
-        _print(done)
+        _print(done, examples(folder.info()))
     if any(each.problem for each in done.formats):
         raise SystemExit(1)
 
@@ -166,10 +166,10 @@ class _Progress:
             say(f"Retraining {name} on train + validation: {epochs} epochs of about {duration(epoch.seconds)}")
 
 
-def _print(done: Export) -> None:
+def _print(done: Export, rows: str) -> None:
     if done.before:
         say("Exported and tested before; nothing was trained or opened again.")
-    say(f"Retrained on {done.train_images:,} images; tested on {done.test_images:,} that the search never saw:")
+    say(f"Retrained on {done.train_images:,} {rows}; tested on {done.test_images:,} that the search never saw:")
     say(_line("exported", done.chosen))
     if done.baseline:
         say(_line("best by hand", done.baseline))

@@ -27,6 +27,7 @@ from hpsearch.cli.output import (
     table,
     tell,
 )
+from hpsearch.results.examples import examples
 from hpsearch.results.finals import Finalist, Finals
 
 if TYPE_CHECKING:
@@ -34,10 +35,10 @@ if TYPE_CHECKING:
     from hpsearch.events import Watcher
     from hpsearch.results.contest import Terms
     from hpsearch.space import Objective
-    from hpsearch.study.folder import StudyFolder
+    from hpsearch.study.folder import StudyFolder, StudyInfo
     from hpsearch.study.trial import Trial
 
-__all__ = ["final_screen", "finals", "finals_options", "say_what_starts", "show_finals", "terms"]
+__all__ = ["final_screen", "finals", "finals_options", "say_what_counts", "say_what_starts", "show_finals", "terms"]
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -123,7 +124,7 @@ def finals(
     """Train the best recipes and the best hand-made networks again, to see which score was luck.
 
     Each is trained from scratch with several seeds, the same for all, on the same split as in the search. The mean over
-    the seeds counts; its interval holds what another seed and other validation images would change. What was trained
+    the seeds counts; its interval holds what another seed and another validation part would change. What was trained
     stays: the same command goes on, and a higher --top or --seeds adds to it.
     """
     from hpsearch.results.contest import hold_finals
@@ -138,7 +139,8 @@ def finals(
     if as_json:
         say(json.dumps(asdict(found), indent=2, allow_nan=False))
         return
-    show_finals(found)
+    show_finals(found, folder.info())
+    say_what_counts(found, seeds)
     where = "" if str(results) == "results" else f" --results {results}"
     go_on = stopped or (not found.complete and found.compared < len(found.seeds))
     tell(f"{'Go on with: hpsearch finals' if go_on else 'Next: hpsearch export-best'} --study {folder.name}{where}")
@@ -188,15 +190,27 @@ def say_what_starts(study: StudyFolder, left: Sequence[Repeat], *, quiet: bool) 
 # ---- what they say
 
 
-def show_finals(finals: Finals) -> None:
+def say_what_counts(found: Finals, seeds: int | None) -> None:
+    """Say so where fewer seeds were asked for than all were trained with before.
+
+    Args:
+        found: What the finals say.
+        seeds: How many were asked for, or None.
+    """
+    if seeds is not None and seeds < found.compared:
+        say(f"--seeds {seeds}: all were trained with {found.compared} seeds before, and all of these count.")
+
+
+def show_finals(finals: Finals, info: StudyInfo) -> None:
     """Print the finalists, the best first, and in words what that means.
 
     Args:
         finals: What the finals say.
+        info: The study that they are of.
     """
-    examples = f"{finals.validation:,} validation images"
+    measured_on = f"{finals.validation:,} validation {examples(info)}"
     say()
-    say(f"Finals of {finals.study}: {finals.objective}, {len(finals.seeds)} seeds, {examples}")
+    say(f"Finals of {finals.study}: {finals.objective}, {len(finals.seeds)} seeds, {measured_on}")
     say()
     columns = [
         Column("finalist"),

@@ -13,6 +13,7 @@ from hpsearch.errors import InputError
 from hpsearch.results.board import of_objective
 from hpsearch.results.fields import Fields
 from hpsearch.results.leaderboard import as_csv, as_json
+from hpsearch.results.recorded import recorded_in
 from hpsearch.results.selection import Selection
 from hpsearch.study import open_study
 
@@ -23,6 +24,7 @@ __all__ = ["leaderboard"]
     epilog="\b\nExample:\n  hpsearch leaderboard --top 10\n"
     '  hpsearch leaderboard --where "parameters<1e6 and state==COMPLETE" --sort time\n'
     "  hpsearch leaderboard --pareto val_accuracy,parameters\n"
+    "  hpsearch leaderboard --sort val_loss\n"
     "  hpsearch leaderboard --study digits --csv > digits.csv"
 )
 @study_option
@@ -73,9 +75,12 @@ def leaderboard(
 ) -> None:
     """Rank the trials of a study, the best first.
 
-    The interval holds the score on all images of the same kind 95 times in 100, as far as validation images can tell.
-    The gap is how much better a trial does on the images it was trained on than on the validation images: a large one
-    means that it overfits. Trials without a score come last, with the reason.
+    The interval holds the score on all data of the same kind 95 times in 100, as far as the validation part can tell.
+    The gap is how much better a trial does on what it was trained on than on the validation part: a large one means
+    that it overfits. Trials without a score come last, with the reason.
+
+    Beside the columns, --where, --sort and --pareto take every metric that was recorded, such as val_loss, or val_auc
+    with metrics=["auc"] in the space: its value at the best epoch, which is then shown, too.
 
     A study may be looked at while a run writes to it; nothing is locked and nothing written.
     """
@@ -83,7 +88,9 @@ def leaderboard(
         raise InputError(f"--watch shows a screen and --{as_} prints once; leave one of them out.")
     standing = Standing(open_study(results, study), [open_study(results, name) for name in dict.fromkeys(others)])
     metric, maximize = of_objective(standing.info.objective)
-    selection = Selection.read(Fields(metric, maximize), condition, pareto, sort)
+    fields = Fields(metric, maximize, lambda: recorded_in([standing.folder, *standing.others]))
+    selection = Selection.read(fields, condition, pareto, sort)
+    standing.metrics = selection.metrics
     screen = Screen(standing.info.objective, standing.folder.name, selection, condition, top)
     if watch:
         from hpsearch.cli.watching import watch as keep_watching

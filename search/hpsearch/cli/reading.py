@@ -36,6 +36,7 @@ from hpsearch.cli.standing import Standing, held
 from hpsearch.cli.status import command_to_go_on
 from hpsearch.errors import StudyError
 from hpsearch.results.board import of_objective
+from hpsearch.results.examples import examples
 from hpsearch.results.leaderboard import Row, rank, record
 from hpsearch.study import Epoch, StudyFolder, StudyInfo, Trial, open_study, studies_in
 
@@ -113,12 +114,12 @@ def _summary(row: Row, folder: StudyFolder, info: StudyInfo, results: Path) -> l
     facts = {
         "objective": info.objective,
         metric: f"{score(row.validation)}{at}" if row.validation is not None else "",
-        "interval": f"{between(row.bounds)}, 95 %, on {info.validation_images:,} validation images"
+        "interval": f"{between(row.bounds)}, 95 %, on {info.validation_images:,} validation {examples(info)}"
         if row.bounds
         else "",
         "on training": f"{score(row.train)}, gap {signed(row.gap)}" if row.train is not None else "",
         "parameters": count(trial.parameters) if trial.parameters is not None else "",
-        "FLOPs": f"{amount(trial.flops)}, one image forward" if trial.flops is not None else "",
+        "FLOPs": f"{amount(trial.flops)}, one {examples(info)[:-1]} forward" if trial.flops is not None else "",
         "memory": f"about {size(trial.memory)} to train" if trial.memory is not None else "",
         "epochs": f"{trial.epochs}{budget} in {duration(trial.seconds)}",
         "device": one_line(trial.device),

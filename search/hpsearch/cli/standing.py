@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 from hpsearch.errors import StudyError
-from hpsearch.results.board import Board, Entered, board
+from hpsearch.results.board import Board, Entered, board, of_objective
 from hpsearch.results.leaderboard import Row
+from hpsearch.results.recorded import at_best
 from hpsearch.study import StudyFolder, StudyInfo, Trial
 from hpsearch.study.live import LiveSlot, read_live
 from hpsearch.study.trial import TrialFolder
@@ -46,12 +47,16 @@ class Standing:
         self.folder = folder
         self.others = others
         self.info: StudyInfo = folder.info()
-        self._known: dict[Path, tuple[tuple[int, int, int], Trial]] = {}
+        self.metrics: Sequence[str] = ()
+        """What rows are to hold of the histories; nothing, as long as no history needs to be read."""
+        self._known: dict[Path, tuple[_Stat, Trial]] = {}
+        self._measured: dict[Path, tuple[_Stat, Mapping[str, float | None]]] = {}
 
     def look(self) -> Board:
         """The trials as they stand now, ranked."""
         first, *others = (self._entered(folder) for folder in (self.folder, *self.others))
-        return board(first, others)
+        found = board(first, others)
+        return replace(found, rows=list(map(self._with_metrics, found.rows))) if self.metrics else found
 
     def row(self, name: str) -> Row:
         """A trial of the study with its place in it; a repeat has none.
@@ -76,13 +81,26 @@ class Standing:
         slots = before | training(folder)
         return Entered(info, [_so_far(trial, slots.get(trial.number)) for trial in trials], slots.keys())
 
+    def _with_metrics(self, row: Row) -> Row:
+        """A row with what its history says; a study that is not named by it is the first."""
+        folder = next((each for each in self.others if each.name == row.study), self.folder)
+        trial = folder.trial(row.trial.number)
+        try:
+            stat = _stat(trial.path / "history.csv")
+        except OSError:
+            return replace(row, metrics=dict.fromkeys(self.metrics))
+        known = self._measured.get(trial.path)
+        if known is None or known[0] != stat:
+            values = at_best(trial, row.trial, self.metrics, *of_objective(self.info.objective))
+            known = self._measured[trial.path] = (stat, values)
+        return replace(row, metrics=known[1])
+
     def _trials(self, folder: StudyFolder) -> list[Trial]:
         """All trials by number; a folder without a readable record is passed over, as `StudyFolder.trials` does."""
         found: list[Trial] = []
         for path in sorted((folder.path / "trials").glob("[0-9]*")):
             try:
-                stat = (path / "trial.json").stat()
-                state = (stat.st_mtime_ns, stat.st_size, stat.st_ino)
+                state = _stat(path / "trial.json")
                 known = self._known.get(path)
                 if known is None or known[0] != state:
                     known = self._known[path] = (state, TrialFolder(path).read())
@@ -90,6 +108,15 @@ class Standing:
             except (OSError, ValueError):
                 continue
         return found
+
+
+_Stat = tuple[int, int, int]
+
+
+def _stat(path: Path) -> _Stat:
+    """What changes when a file does."""
+    stat = path.stat()
+    return stat.st_mtime_ns, stat.st_size, stat.st_ino
 
 
 def _so_far(trial: Trial, slot: LiveSlot | None) -> Trial:

@@ -1,6 +1,7 @@
-"""Folders for the temporary files of workers, which are mostly killed and then clean nothing up themselves.
+"""Folders for temporary files of processes that may be killed, and then clean nothing up themselves.
 
-TensorFlow writes one for every function that it turns into a graph; a night of trials would leave thousands behind.
+Workers mostly are, and TensorFlow writes a file for every function that it turns into a graph; a night of trials would
+leave thousands behind.
 """
 
 from __future__ import annotations
@@ -18,15 +19,32 @@ __all__ = ["clear_stale", "scratch_folder"]
 _PREFIX = "hpsearch-worker-"
 
 
-def scratch_folder() -> Path:
-    """A new folder that is known to belong to this process."""
-    return Path(tempfile.mkdtemp(prefix=f"{_PREFIX}{os.getpid()}-"))
+def scratch_folder(within: Path | None = None) -> Path:
+    """A new folder that is known to belong to this process.
+
+    Args:
+        within: The folder of the user's that it is to be hidden in; None is where temporary files go.
+
+    Raises:
+        OSError: It cannot be made.
+    """
+    return Path(tempfile.mkdtemp(prefix=f"{_prefix(within)}{os.getpid()}-", dir=within))
 
 
-def clear_stale() -> None:
-    """Delete the folders of processes that were killed before they could."""
+def clear_stale(within: Path | None = None) -> None:
+    """Delete the folders of processes that were killed before they could.
+
+    Args:
+        within: As for `scratch_folder`.
+    """
+    prefix = _prefix(within)
     with contextlib.suppress(OSError):
-        for path in Path(tempfile.gettempdir()).glob(f"{_PREFIX}*-*"):
-            owner = path.name.removeprefix(_PREFIX).split("-")[0]
+        for path in (within or Path(tempfile.gettempdir())).glob(f"{prefix}*-*"):
+            owner = path.name.removeprefix(prefix).split("-")[0]
             if owner.isdecimal() and not psutil.pid_exists(int(owner)):
                 shutil.rmtree(path, ignore_errors=True)  # nor can those of other users be deleted
+
+
+def _prefix(within: Path | None) -> str:
+    """Of a folder that other machines may see, too, their processes are not taken for dead."""
+    return _PREFIX if within is None else f".hpsearch-{os.uname().nodename}-"

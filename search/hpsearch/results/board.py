@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 
+from hpsearch.results.examples import examples
 from hpsearch.results.leaderboard import Row, rank, ranked
 from hpsearch.study.folder import StudyInfo
 from hpsearch.study.trial import Trial
@@ -91,7 +92,7 @@ def disagreement(first: StudyInfo, other: StudyInfo) -> str:
         return f"its data is {_one_line(other.data_text)}, not {_one_line(first.data_text)}"
     if first.subset != other.subset:
         return f"it was begun {_begun(other.subset)}, {first.name} {_begun(first.subset)}"
-    return "its images, labels or split are others than those of " + first.name
+    return f"its {examples(first)}, labels or split are others than those of {first.name}"
 
 
 def _begun(subset: int | None) -> str:

@@ -7,6 +7,7 @@ import textwrap
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from hpsearch.results.examples import examples
 from hpsearch.results.finals import Finals, read_finals
 from hpsearch.results.snippets import snippet
 from hpsearch.results.tested import said
@@ -44,7 +45,7 @@ def card(
         beside: The names of the other files of the export.
     """
     trials = study.trials()
-    rows = "images" if all(each["kind"] == "image" for each in inputs) else "rows"
+    rows = examples(info)
     finals = read_finals(study) if export.finals else None
     lines = [
         f"# {_plain(info.name)}: {', '.join(map(_plain, info.class_names)) or 'amounts'}",

@@ -20,7 +20,7 @@ from hpsearch.strategies.seeds import seed_for
 from hpsearch.study.folder import StudyFolder, StudyInfo
 from hpsearch.study.trial import Trial
 
-__all__ = ["Terms", "entrants", "hold_finals", "nothing_to_show", "seeds_of"]
+__all__ = ["Terms", "entrants", "entrants_now", "hold_finals", "nothing_to_show", "seeds_of"]
 
 SEEDS = 3
 
@@ -143,6 +143,21 @@ def entrants(study: StudyFolder, info: StudyInfo, top: int, baselines: int) -> l
 def _recipe(trial: Trial) -> str:
     """What tells recipes apart; the hash of a build(hp) may not say what its own ``fit`` chooses."""
     return f"{trial.hash} {sorted(trial.answers.items())}" if "HyperModel(" in trial.recipe else trial.hash
+
+
+def entrants_now(study: StudyFolder, info: StudyInfo, terms: Terms) -> list[Trial]:
+    """The trials whose recipes would take part in finals that are held now, the best of the search first.
+
+    Args:
+        study: The study.
+        info: What it is.
+        terms: What is asked of the finals.
+
+    Raises:
+        StudyError: No trial has ended with a score.
+    """
+    top, baselines, _ = _terms(terms, read_finals(study))
+    return entrants(study, info, top, baselines)
 
 
 def nothing_to_show(study: StudyFolder, info: StudyInfo) -> StudyError:

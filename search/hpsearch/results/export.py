@@ -23,13 +23,14 @@ from hpsearch.launch import answered
 from hpsearch.messages import Setup
 from hpsearch.results.card import card
 from hpsearch.results.choice import Choice, by_finals, by_search, now_best, record_choice
-from hpsearch.results.contest import Terms, hold_finals
+from hpsearch.results.contest import Terms, entrants_now, hold_finals
 from hpsearch.results.formats import Converted, add_formats
 from hpsearch.results.retrain import OnEpoch, Retrained, forget_retrained, retrained
 from hpsearch.results.script import place_script
 from hpsearch.results.setup import setup_of
 from hpsearch.results.shipped import Export, Networks, Seeds, every_seed
 from hpsearch.results.tested import Tested, tested
+from hpsearch.results.texts import refuse_texts
 from hpsearch.running import Show
 from hpsearch.study.atomic import read_json, write_json, write_text
 from hpsearch.study.folder import StudyFolder, StudyInfo
@@ -90,6 +91,7 @@ def export_best(
         on_epoch: Told of every epoch of the retraining: which network, the epoch, how many there will be.
 
     Raises:
+        InputError: A format cannot hold what would be exported.
         StudyError: There is nothing to export, or the test part was opened before.
         RunError: Finals or retraining failed, or the exported file does not give the same score again.
     """
@@ -101,9 +103,13 @@ def export_best(
         cut_off = bool(info.test_openings) and not info.test_openings[-1].get("finished", True)
         if info.test_openings and not reopen_test and not cut_off:
             best = now_best(study, info)
+            refuse_texts(study, info, [best], how.formats)
             return _with_formats(study, info, best, _earlier(study, info, best, folder), how.formats)
+        if how.finals:
+            refuse_texts(study, info, entrants_now(study, info, how.terms), how.formats)
         with _assembled(folder) as building:
             choice = _choice(study, info, how, data_dir)
+            refuse_texts(study, info, [choice.chosen], how.formats)
             record_choice(study, choice, ensemble=how.ensemble)
             on_chosen()
             setup = setup_of(study, info, data_dir)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Literal, get_args
 
 from hpsearch.errors import InputError, did_you_mean
-from hpsearch.metrics import RECORDED
+from hpsearch.metrics import METRICS, RECORDED
 from hpsearch.results.leaderboard import FIELDS, Row, record
 from hpsearch.study.trial import STATES, FailureKind
 
@@ -21,7 +22,7 @@ class Field:
     """One field.
 
     Args:
-        name: Its name, one of ``FIELDS``.
+        name: Its name, one of ``FIELDS`` or a metric that was recorded.
         kind: What it holds.
         better: 1 where more is better, -1 where less is, 0 where neither.
         words: The texts that it can hold; empty where they are not known.
@@ -48,6 +49,7 @@ _ALIASES = {
     "hash": "recipe_hash",
 }
 _SHOWN = ("low", "high", "time")
+_IN_HISTORIES = (*RECORDED, "learning_rate")
 
 
 class Fields:
@@ -57,17 +59,30 @@ class Fields:
         metric: The metric of its objective, such as ``val_accuracy``: another name of the validation score. Without
             ``val_`` it is one of the score on training images.
         maximize: Whether more of it is better.
+        recorded: Gives the names of the metrics that histories hold; called only where one may be meant.
     """
 
-    def __init__(self, metric: str, maximize: bool) -> None:
+    def __init__(self, metric: str, maximize: bool, recorded: Callable[[], Sequence[str]] = tuple) -> None:
         self._fields = {name: _field(name, maximize) for name in FIELDS}
         self._metric = metric
+        self._histories = recorded
         self._aliases = {**_ALIASES, metric.removeprefix("val_"): "train", metric: "validation"}
+        self.asked: dict[str, None] = {}
+        """The metrics that were found in histories, and that rows must therefore hold, in the order of asking."""
 
     def get(self, name: str) -> Field | None:
-        """A field by its name, a heading of the screen, or the metric; None where there is none."""
+        """A field by its name, a heading of the screen, or a metric; None where there is none."""
         lower = name.lower()
-        return self._fields.get(self._aliases.get(lower, lower))
+        found = self._fields.get(self._aliases.get(lower, lower))
+        if found is None and lower in _IN_HISTORIES and lower in self._recorded:
+            found = Field(lower, better=_direction(lower))
+            self.asked[lower] = None
+        return found
+
+    @cached_property
+    def _recorded(self) -> list[str]:
+        """The metrics that histories hold and no other field does."""
+        return [name for name in self._histories() if name in _IN_HISTORIES and name not in self._aliases]
 
     def find(self, name: str, asked: str) -> Field:
         """A field by its name.
@@ -80,13 +95,15 @@ class Fields:
             InputError: There is none; the sentence lists those that there are.
         """
         if (field := self.get(name)) is None:
-            allowed = ", ".join(self.names)
+            names = [*self.names, *self._recorded]
+            allowed = ", ".join(names)
             if name.lower() in RECORDED:
+                bare = name.lower().removeprefix("val_")
                 raise InputError(
-                    f"{asked} got {name!r}, which a leaderboard does not hold: the only metric there is that of the "
-                    f"objective, {self._metric}; allowed: {allowed}."
+                    f'{asked} got {name!r}, which no trial recorded; metrics=["{bare}"] in a space records it. '
+                    f"Allowed: {allowed}."
                 )
-            raise InputError(f"{asked} got {name!r}; allowed: {allowed}.{did_you_mean(name.lower(), self.names)}")
+            raise InputError(f"{asked} got {name!r}; allowed: {allowed}.{did_you_mean(name.lower(), names)}")
         return field
 
     @property
@@ -102,6 +119,11 @@ def _field(name: str, maximize: bool) -> Field:
     if name in _TEXTS or name in _FLAGS:
         return Field(name, "text" if name in _TEXTS else "flag")
     return Field(name, better=(1 if maximize else -1) if name in _SCORES else -1 if name in _COSTS else 0)
+
+
+def _direction(metric: str) -> int:
+    measure = METRICS.get(metric.removeprefix("val_"))
+    return 0 if measure is None else 1 if measure.maximize else -1
 
 
 def values(row: Row) -> Mapping[str, Value]:

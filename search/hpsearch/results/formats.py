@@ -20,7 +20,7 @@ from typing import Any
 from hpsearch.errors import InputError, RunError, did_you_mean
 from hpsearch.study.atomic import read_json, write_json
 
-__all__ = ["FORMATS", "Converted", "Format", "add_formats", "check_formats", "convert"]
+__all__ = ["FORMATS", "Converted", "Format", "add_formats", "check_formats", "convert", "no_texts"]
 
 
 @dataclass(frozen=True)
@@ -33,6 +33,7 @@ class Format:
         runtime: Who runs it, for people.
         packages: The modules that writing and checking it need.
         extra: The extra of hpsearch that brings them; empty where they are there anyway.
+        texts: Whether it can take texts, which are what columns of categories hold.
     """
 
     name: str
@@ -40,13 +41,14 @@ class Format:
     runtime: str
     packages: tuple[str, ...] = ()
     extra: str = ""
+    texts: bool = False
 
 
 FORMATS: dict[str, Format] = {
     each.name: each
     for each in (
-        Format("keras", "model.keras", "Keras"),
-        Format("tf_saved_model", "saved_model", "TensorFlow", ("tensorflow",)),
+        Format("keras", "model.keras", "Keras", texts=True),
+        Format("tf_saved_model", "saved_model", "TensorFlow", ("tensorflow",), texts=True),
         Format("onnx", "model.onnx", "ONNX Runtime", ("tensorflow", "tf2onnx", "onnx", "onnxruntime"), "onnx"),
         Format("litert", "model.tflite", "LiteRT", ("tensorflow", "ai_edge_litert"), "litert"),
         Format("openvino", "openvino", "OpenVINO", ("tensorflow", "openvino"), "openvino"),
@@ -113,6 +115,16 @@ def check_formats(names: Sequence[str]) -> tuple[str, ...]:
             what = f"hpsearch[{FORMATS[name].extra}]" if FORMATS[name].extra else "tensorflow"
             raise InputError(f"The format {name} needs {', '.join(missing)}: pip install '{what}'")
     return chosen
+
+
+def no_texts(columns: Sequence[str]) -> str:
+    """Why a format cannot hold a model, as the end of a sentence.
+
+    Args:
+        columns: What the model takes as texts, one or more.
+    """
+    listed = ", ".join(map(repr, columns))
+    return f"the format holds no texts, which this model takes as {listed}; take tf_saved_model."
 
 
 def add_formats(study: Path, folder: Path, formats: Sequence[str]) -> tuple[Converted, ...]:
@@ -206,8 +218,8 @@ def _place(building: Path, name: str) -> Path:
 def _checked(name: str, place: Path, final: Path, probe: Path, said: dict[str, Any]) -> Converted:
     """Load a file in its own runtime and, if it gives the same, let it have its final name."""
     tolerance = float(said["tolerance"])
-    if said.get("problem"):
-        return Converted(name, "", None, 0, tolerance, said["problem"])
+    if problem := no_texts(said["texts"]) if said.get("texts") else said.get("problem"):
+        return Converted(name, "", None, 0, tolerance, problem)
     answers, error = _run("hpsearch.training.converted", name, str(place), str(probe))
     if not answers:
         return Converted(name, "", None, 0, tolerance, f"{FORMATS[name].runtime} cannot run it: {_last_line(error)}")

@@ -8,7 +8,7 @@ import json
 import math
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from hpsearch.results.intervals import Bounds, interval
 from hpsearch.study.trial import STATES, Trial
@@ -66,6 +66,7 @@ class Row:
         bounds: Between which scores the validation score lies, 95 times in 100, as far as the number of validation
             images tells; None where that is not known.
         overfits: Whether the gap is large, and larger than the luck of the validation images explains.
+        metrics: What else was measured at its best epoch, as far as it was asked for; None where that is not known.
     """
 
     rank: int | None
@@ -75,6 +76,7 @@ class Row:
     study: str = ""
     bounds: Bounds | None = None
     overfits: bool = False
+    metrics: Mapping[str, float | None] = field(default_factory=dict)
 
     @property
     def validation(self) -> float | None:
@@ -208,7 +210,7 @@ def _kinds(kinds: Mapping[str, int]) -> str:
 
 
 def record(row: Row) -> dict[str, object]:
-    """A row as plain values with full precision, by the names in `FIELDS`."""
+    """A row as plain values with full precision, by the names in `FIELDS` and of metrics that were asked for."""
     trial = row.trial
     return {
         "rank": row.rank,
@@ -235,6 +237,7 @@ def record(row: Row) -> dict[str, object]:
         "failure": trial.failure,
         "message": trial.message,
         "recipe_hash": trial.hash,
+        **row.metrics,
     }
 
 
@@ -246,7 +249,8 @@ def as_json(rows: Sequence[Row]) -> str:
 def as_csv(rows: Sequence[Row]) -> str:
     """The rows as CSV with a header, a line a trial; what is not known is an empty cell, yes and no as in JSON."""
     text = io.StringIO()
-    writer = csv.DictWriter(text, FIELDS, lineterminator="\n")
+    metrics = dict.fromkeys(name for row in rows for name in row.metrics)
+    writer = csv.DictWriter(text, [*FIELDS, *metrics], lineterminator="\n")
     writer.writeheader()
     for row in rows:
         cells = record(row)

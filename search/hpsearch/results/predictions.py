@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
@@ -38,7 +39,11 @@ def predictions(export: Path, files: Sequence[Path], top: int | None = None) -> 
     command = [sys.executable, str(_SCRIPT), "--export", str(export), "--lines"]
     command += [] if top is None else ["--top", str(top)]
     process = subprocess.Popen(
-        [*command, "--", *map(str, files)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        [*command, "--", *map(str, files)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env={"TF_CPP_MIN_LOG_LEVEL": "3", **os.environ},  # said, so that the log stays, in which a crash has its reason
     )
     assert process.stdout is not None  # it is a pipe
     for line in process.stdout:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-import tempfile
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,6 +12,7 @@ from hpsearch.errands import Save, Saved
 from hpsearch.errors import InputError, RunError, StudyError
 from hpsearch.executors.base import WorkerDied
 from hpsearch.executors.devices import slots_for
+from hpsearch.executors.scratch import clear_stale, scratch_folder
 from hpsearch.launch import prepared_worker
 from hpsearch.messages import Failed
 from hpsearch.results.setup import setup_of
@@ -70,8 +73,8 @@ def save_trial(
     trial = study.find(name)
     _check_trained(study, trial)
     try:
-        with tempfile.TemporaryDirectory(prefix=".hpsearch-", dir=path.parent) as folder:
-            model = Path(folder).resolve() / "model.keras"
+        with _beside(path) as folder:
+            model = folder.resolve() / "model.keras"
             found = _saved(study, trial, model, data_dir)
             if not found.difference <= SAME:
                 raise RunError(f"The file gives other answers when it is loaded, by {found.difference:.2g}; not kept.")
@@ -80,6 +83,17 @@ def save_trial(
         raise StudyError(f"{path} cannot be written: {error.strerror or error}.") from error
     metric = info.objective.split()[-1]
     return SavedTrial(path, study.name, trial, metric, info.train_images, found)
+
+
+@contextmanager
+def _beside(path: Path) -> Iterator[Path]:
+    """A folder beside a file for as long as it is made; what a kill left there of another goes first."""
+    clear_stale(path.parent)
+    folder = scratch_folder(path.parent)
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def _check_file(path: Path, overwrite: bool) -> None:

@@ -23,12 +23,14 @@ class Selection:
         pareto: Of which fields the front is wanted, each with a direction; empty for none.
         sort: By which field the rows are sorted, or None.
         largest_first: Whether that field's largest values come first.
+        metrics: The metrics of histories that rows must hold for all this.
     """
 
     fits: Callable[[Row], bool] | None = None
     pareto: tuple[Field, ...] = ()
     sort: Field | None = None
     largest_first: bool = False
+    metrics: tuple[str, ...] = ()
 
     @classmethod
     def read(
@@ -47,12 +49,9 @@ class Selection:
             InputError: One cannot be read.
         """
         field, largest_first = _sorted_by(sort, fields) if sort is not None else (None, False)
-        return cls(
-            where(condition, fields) if condition is not None else None,
-            _front_of(pareto, fields) if pareto is not None else (),
-            field,
-            largest_first,
-        )
+        fits = where(condition, fields) if condition is not None else None
+        pareto_of = _front_of(pareto, fields) if pareto is not None else ()
+        return cls(fits, pareto_of, field, largest_first, tuple(fields.asked))
 
     def of(self, rows: Sequence[Row]) -> list[Row]:
         """The rows that are wanted: those that fit, of these the front, sorted.

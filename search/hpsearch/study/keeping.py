@@ -86,7 +86,7 @@ def tidy(
 
 
 def reclaimable(
-    study: StudyFolder, keep: int, maximize: bool, may_continue: Callable[[int], bool]
+    study: StudyFolder, keep: int, maximize: bool, may_continue: Callable[[int], bool], answers: Iterable[Path] = ()
 ) -> list[Reclaimable]:
     """What may go of a study that no run holds.
 
@@ -97,6 +97,7 @@ def reclaimable(
         keep: How many of the best trials keep their checkpoints.
         maximize: Whether more of the score is better.
         may_continue: Whether another trial may go on from the checkpoint of this one, which has ended.
+        answers: Files with what networks answer that no report shows any more.
     """
     trials = study.trials()
     stay = wanted(trials, keep, maximize, may_continue)
@@ -113,6 +114,8 @@ def reclaimable(
         for path in sorted(study.path.rglob(".*.tmp"))
         if not any(folder in path.parents for folder in folders)
     ]
+    why = "kept for the report, which shows another network by now"
+    found += [Reclaimable(path, _size(path), why) for path in answers]
     said = "a request to stop a run that has ended"
     return found + [Reclaimable(request.path, _size(request.path), said) for request in stops(study)]
 

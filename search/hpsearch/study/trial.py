@@ -195,6 +195,14 @@ class TrialFolder:
             _write_rows(text, epoch, header=number == 0)
         write_text(self.path / _HISTORY, text.getvalue())
 
+    def recorded(self) -> list[str]:
+        """The metrics that its history holds, in order; nothing where there is none yet."""
+        try:
+            with open(self.path / _HISTORY, encoding="utf-8", newline="") as file:
+                return next(csv.reader(file), [])[2:]
+        except (OSError, ValueError):
+            return []
+
     def history(self) -> list[Epoch]:
         """The epochs so far; a line that was cut off by a kill ends the list."""
         path = self.path / _HISTORY

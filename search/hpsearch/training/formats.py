@@ -1,7 +1,7 @@
 """A ``.keras`` file written in other formats by Keras's own exporters, in a process that runs on TensorFlow.
 
 ``python -m hpsearch.training.formats MODEL PROBE FORMAT=PATH ...`` prints a line of JSON for each format: how far the
-answers may be apart, or why there is no such file.
+answers may be apart, or why there is no such file: what went wrong, or the texts that the format cannot hold.
 """
 
 from __future__ import annotations
@@ -43,8 +43,7 @@ def main(arguments: Sequence[str]) -> None:
         kind, path = each.split("=", 1)
         said: dict[str, Any] = {"format": kind, "tolerance": tolerance}
         if texts and kind != "tf_saved_model":
-            columns = ", ".join(map(repr, texts))
-            said["problem"] = f"the format holds no texts, which this model takes as {columns}; take tf_saved_model."
+            said["texts"] = texts
         else:
             try:
                 with _plain_gelu(kind == "onnx"):

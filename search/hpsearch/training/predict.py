@@ -264,9 +264,8 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("--export", type=Path, default=HERE, help="the folder of the model")
     options = parser.parse_args(arguments)
     export = Export(options.export)
-    printed = _Printed(
-        export.said["answer"], options.top, "lines" if options.lines else "json" if options.json else "csv"
-    )
+    form = "lines" if options.lines else "json" if options.json else "csv"
+    printed = _Printed(export.said["answer"], options.top, form)
     for of, answer in _every(export, options.files):
         printed.add(of, answer)
     printed.end()
@@ -308,10 +307,8 @@ def _of_table(export: Export, path: Path, many: bool) -> Iterator[tuple[str, Any
         return
     missing = [x["column"] for x in export.inputs if x["column"] not in header]
     if missing:
-        yield (
-            str(path),
-            f"it has no column {', '.join(map(repr, missing))}; its columns are {', '.join(header) or 'none'}.",
-        )
+        listed = ", ".join(map(repr, missing))
+        yield str(path), f"it has no column {listed}; its columns are {', '.join(header) or 'none'}."
         return
     named = [(line, {name.strip(): cell for name, cell in row.items() if name}) for line, row in rows]
     for of, answer in export.of_rows([each for each in named if any(each[1].values())], path.parent):
@@ -396,4 +393,7 @@ class _Printed:
 
 
 if __name__ == "__main__":
+    if "TF_CPP_MIN_LOG_LEVEL" not in os.environ:  # part of TensorFlow's log heeds no setting; Python's messages stay
+        sys.stderr = os.fdopen(os.dup(2), "w", buffering=1, errors="backslashreplace")
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
     sys.exit(main(sys.argv[1:]))

@@ -9,6 +9,7 @@ from functools import cached_property
 from pathlib import Path
 from shlex import quote
 
+from hpsearch.results.examples import examples
 from hpsearch.results.finals import Finals, read_finals
 from hpsearch.results.intervals import Bounds, apart
 from hpsearch.results.leaderboard import Row, counts
@@ -88,6 +89,11 @@ class Facts:
     def maximize(self) -> bool:
         """Whether more of it is better."""
         return self.info.objective.startswith("max")
+
+    @property
+    def examples(self) -> str:
+        """What its data is made of: ``images`` or ``rows``."""
+        return examples(self.info)
 
     @cached_property
     def ranked(self) -> list[Row]:

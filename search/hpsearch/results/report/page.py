@@ -171,7 +171,7 @@ def _answers(drawn: list[Figure], facts: Facts, answers: Answers | str) -> list[
         return [_section("What it gets wrong", tag("p", f"Left out: {answers}", class_="quiet"), key="mistakes")]
     if not answers.classes:
         figure = told(answers)
-        largest = tag("p", "The rows that it misses by the most.", class_="quiet")
+        largest = tag("p", f"The {facts.examples} that it misses by the most.", class_="quiet")
         return [
             _section(figure.title, _figure(drawn, figure), key=figure.key),
             _section("Largest errors", largest, mistakes(facts, answers), key="mistakes"),
@@ -179,7 +179,7 @@ def _answers(drawn: list[Figure], facts: Facts, answers: Answers | str) -> list[
     figure = confusion(facts, answers)
     name = one_line(answers.trial.baseline) if answers.trial.baseline else f"trial {answers.trial.number}"
     again = ", trained again with the first seed of the finals," if facts.finals is not None else ""
-    right = f"{name}{again} answers {answers.correct:,} of {len(answers.labels):,} validation rows rightly."
+    right = f"{name}{again} answers {answers.correct:,} of {len(answers.labels):,} validation {facts.examples} rightly."
     pairs = [
         f"{one_line(class_name(facts, a))} taken for {one_line(class_name(facts, b))} ({number:,})"
         for a, b, number in worst_pairs(answers)
@@ -187,8 +187,8 @@ def _answers(drawn: list[Figure], facts: Facts, answers: Answers | str) -> list[
     often = tag("p", f"{right} Most often wrong: {', '.join(pairs)}." if pairs else right)
     sections = [_section(figure.title, _figure(drawn, figure), often, key=figure.key)]
     if answers.mistakes:
-        said = "The validation rows that it gets wrong, those first of which it is surest. Look for wrong labels, and "
-        caption = tag("p", f"{said}for what such images have in common.", class_="quiet")
+        said = f"The validation {facts.examples} that it gets wrong, those first of which it is surest. Look for wrong "
+        caption = tag("p", f"{said}labels, and for what such {facts.examples} have in common.", class_="quiet")
         sections.append(_section("Surest mistakes", caption, mistakes(facts, answers), key="mistakes"))
     return sections
 
@@ -213,9 +213,9 @@ def _about(facts: Facts) -> Html:
         ("study", facts.folder.name),
         ("begun", f"{datetime.fromtimestamp(info.created, UTC):%Y-%m-%d %H:%M} UTC"),
         ("objective", info.objective),
-        ("data", info.data_text + (f", {info.subset:,} training rows of it" if info.subset else "")),
-        ("training rows", count(info.train_images)),
-        ("validation rows", count(info.validation_images)),
+        ("data", info.data_text + (f", {info.subset:,} training {facts.examples} of it" if info.subset else "")),
+        (f"training {facts.examples}", count(info.train_images)),
+        (f"validation {facts.examples}", count(info.validation_images)),
         ("data fingerprint", info.data_fingerprint),
         ("space fingerprint", info.space_fingerprint),
         ("strategy", f"{info.strategy}, pruner {info.pruner}, seed {info.seed}"),

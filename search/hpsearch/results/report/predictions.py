@@ -14,7 +14,7 @@ from hpsearch.results.report.facts import Facts
 from hpsearch.study.checkpoints import checkpoint_files
 from hpsearch.study.trial import Trial
 
-__all__ = ["MOST", "Answers", "Mistake", "answers_of"]
+__all__ = ["FOLDER", "MOST", "Answers", "Mistake", "answers_of", "left_over"]
 
 MOST = 24
 """So many mistakes are shown."""
@@ -106,6 +106,17 @@ def answers_of(facts: Facts, *, ask: bool) -> Answers | str:
         return _read(kept, row.trial, facts)
     except (HpsearchError, OSError, ValueError, KeyError) as error:
         return f"What trial {row.trial.name} answers could not be found out: {str(error).strip()}"
+
+
+def left_over(facts: Facts) -> list[Path]:
+    """Answers that are kept in the study and that no report shows any more: another network is the best one now.
+
+    Args:
+        facts: The study.
+    """
+    row = facts.chosen
+    shown = _file(facts, row, _final(facts)) if row is not None else None
+    return [path for path in sorted((facts.folder.path / FOLDER).glob("*.npz")) if path != shown]
 
 
 def _final(facts: Facts) -> Path | None:

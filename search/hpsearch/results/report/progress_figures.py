@@ -112,8 +112,8 @@ def learning_curves(facts: Facts) -> Figure | None:
         "learning-curves",
         "Learning curves",
         "Validation, epoch by epoch: the best trials as lines, hand-made networks dashed; the mark is the epoch that "
-        "counts. Curves that still rise at their end want more epochs. Dotted lines are the same metric on the images "
-        "that were trained on, while training: far above the solid line means overfitting.",
+        "counts. Curves that still rise at their end want more epochs. Dotted lines are the same metric on the "
+        f"{facts.examples} that were trained on, while training: far above the solid line means overfitting.",
         f"{facts.metric} by epoch for {names}.",
         data,
         {"xaxis": {"title": {"text": "epoch"}, **_whole(curves)}, "yaxis": {"title": {"text": label(facts.metric)}}},

@@ -1,6 +1,8 @@
 // Draws the plots of the report with the colours of the style sheet, again when those or the width change.
 (() => {
   const root = document.documentElement;
+  const seconds = Number(root.dataset.reload); // asked first: whatever a plot meets, the page is loaded again
+  if (seconds) setTimeout(() => location.reload(), seconds * 1000);
   const figures = JSON.parse(document.getElementById("figures").textContent);
   const NARROW = 640;
 
@@ -56,6 +58,4 @@
     if ((window.innerWidth < NARROW) !== (width < NARROW)) draw();
     width = window.innerWidth;
   });
-  const seconds = Number(root.dataset.reload);
-  if (seconds) setTimeout(() => location.reload(), seconds * 1000);
 })();

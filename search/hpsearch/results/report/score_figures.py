@@ -96,9 +96,10 @@ def gaps(facts: Facts) -> Figure | None:
     return Figure(
         "gap",
         "Training against validation",
-        f"On the line a network does as well on images it never saw as on those it was trained on. The further {side} "
-        "the line, the more it has learned by heart: more dropout, augmentation or data would help.",
-        f"Scatter of {len(rows):,} trials, {metric} on training images across, {facts.metric} upwards.{of_best}",
+        f"On the line a network does as well on {facts.examples} it never saw as on those it was trained on. The "
+        f"further {side} the line, the more it has learned by heart: more dropout, augmentation or data would help.",
+        f"Scatter of {len(rows):,} trials, {metric} on training {facts.examples} across, {facts.metric} upwards."
+        f"{of_best}",
         [trace for trace in data if trace["x"]],
         {
             "xaxis": {"title": {"text": label(f"{metric} on training")}},

@@ -31,8 +31,8 @@ def on_test(facts: Facts) -> str | None:
     made = any(row.trial.number == tested.trial and row.trial.baseline for row in facts.rows)
     name = f"the hand-made {one_line(tested.name)}" if made else f"trial {tested.trial}"
     return (
-        f"Exported is {name}, which has a test {score_.metric} of {score_}, on {exported.images:,} rows that no search "
-        f"has seen. It lies in {exported.folder}."
+        f"Exported is {name}, which has a test {score_.metric} of {score_}, on {exported.images:,} {facts.examples} "
+        f"that no search has seen. It lies in {exported.folder}."
     )
 
 
@@ -109,8 +109,11 @@ def how_sure(facts: Facts) -> list[str]:
     images, gain, bounds = facts.info.validation_images, facts.gain, facts.gain_bounds
     if gain is not None and bounds is not None:
         low, high = bounds
-        range_ = f"On {images:,} validation images the true difference may lie anywhere from {low:+.4f} to {high:+.4f}"
-        said.append(f"{range_}{', so that it may be luck' if low <= 0 <= high else ''}.")
+        luck = ", so that it may be luck" if low <= 0 <= high else ""
+        said.append(
+            f"On {images:,} validation {facts.examples} the true difference may lie anywhere from {low:+.4f} to "
+            f"{high:+.4f}{luck}."
+        )
     if facts.found is not None and len(facts.ranked) > 1:
         said.append(
             f"The best of {len(facts.ranked):,} trials is partly a lucky draw; how good it is shows only when it is "
@@ -153,7 +156,7 @@ def what_ran(facts: Facts) -> str:
     """
     ended = ", ".join(words for _, words in summary(facts.counts)) or "none"
     trials = f"{len(facts.rows):,} {'trial' if len(facts.rows) == 1 else 'trials'}"
-    rows = f"{facts.info.train_images:,} training and {facts.info.validation_images:,} validation rows"
+    rows = f"{facts.info.train_images:,} training and {facts.info.validation_images:,} validation {facts.examples}"
     on = f"{one_line(_data(facts.info.data_text))}, {rows}"
     goes_on = " The run goes on; this page shows what has ended." if facts.running else ""
     return f"{trials} ({ended}) in {duration(facts.seconds)} on {on}.{goes_on}"
@@ -191,7 +194,7 @@ def next_commands(facts: Facts) -> list[tuple[str, str]]:
 
 def _shipping(facts: Facts) -> list[tuple[str, str]]:
     if facts.exported is not None:
-        things, file = ("rows", "rows.csv") if facts.info.data_text.startswith("Table(") else ("photos", "photo.jpg")
+        things, file = ("rows", "rows.csv") if facts.examples == "rows" else ("photos", "photo.jpg")
         why = f"Have the exported network answer for {things} of your own"
         return [(why, f"hpsearch predict {quote(str(facts.exported.folder))} {file}")]
     openings = facts.info.test_openings

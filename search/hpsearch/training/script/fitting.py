@@ -247,28 +247,43 @@ def evaluate_text(inputs: Inputs, one: bool, metrics: Sequence[str]) -> str:
     Args:
         inputs: What the network was built for.
         one: Whether it answers with a single number.
-        metrics: What is told besides accuracy.
+        metrics: What is told besides accuracy, or besides the mean absolute error, with or without ``val_``.
     """
+    bare = {name.removeprefix("val_") for name in metrics}
     begin = ["def evaluate(model, x, y):", '    """Print and return the score on the test part."""']
     if not inputs.classes:
         lines = [
             "    told = model.predict(x, batch_size=256, verbose=0)[:, 0]",
             "    mae = float(np.abs(told - y).mean())",
             '    print(f"Mean absolute error on {len(y):,} test rows: {mae:,.6g}")',
-            "    return mae",
+            *(_AMOUNT_SCORES[name] for name in ("rmse", "r2") if name in bare),
         ]
-        return "\n".join([*begin, *lines])
+        return "\n".join([*begin, *lines, "    return mae"])
     answer = "(shares[:, 0] > 0.5).astype(int)" if one else "shares.argmax(axis=1)"
     lines = [
         "    shares = model.predict(x, batch_size=256, verbose=0)",
         f"    told = {answer}",
         "    accuracy = float((told == y).mean())",
-        '    print(f"Accuracy on {len(y):,} test images: {accuracy:.4f}")',
+        f'    print(f"Accuracy on {{len(y):,}} test {_examples(inputs)}: {{accuracy:.4f}}")',
     ]
+    if "auc" in bare:
+        several = "np.mean([area(shares[:, each], y == each) for each in np.unique(y)])"
+        area = "area(shares[:, -1], y == 1)" if inputs.classes == 2 else several
+        lines.append(f'    print(f"AUC: {{{area}:.4f}}")')
     wanted = [name for name in extra(tuple(metrics)) if name != "auc"]
     if wanted:
         lines += _confusion(inputs.classes, wanted)
     return "\n".join([*begin, *lines, "    return accuracy"])
+
+
+_AMOUNT_SCORES = {
+    "rmse": '    print(f"Root of the mean squared error: {float(((told - y) ** 2).mean() ** 0.5):,.6g}")',
+    "r2": '    print(f"R2: {1 - float(((told - y) ** 2).mean() / np.var(y)):.4f}")',
+}
+
+
+def _examples(inputs: Inputs) -> str:
+    return "images" if all(len(shape) == 3 for shape in inputs.features.values()) else "rows"
 
 
 def _confusion(classes: int, wanted: Sequence[str]) -> Iterator[str]:

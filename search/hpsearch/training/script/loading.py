@@ -34,6 +34,11 @@ class Loading:
     constants: list[str] = field(default_factory=list)
     rows: dict[str, Any] = field(default_factory=dict)
 
+    @property
+    def from_place(self) -> bool:
+        """Whether it reads a file or folder of the user's, which the constant DATA names."""
+        return any(line.startswith("DATA = ") for line in self.constants)
+
 
 def loading_text(
     data: Data,
@@ -81,7 +86,7 @@ def _function(*lines: str) -> str:
 
 
 def _data_constant(path: Path, said: str) -> str:
-    return f"DATA = Path({source(str(path.resolve()))})  # {said}; say another place where it lies elsewhere"
+    return f"DATA = Path({source(str(path.resolve()))})  # {said}; --data names another place"
 
 
 def _named(data: Named, data_dir: Path | None, rows: dict[str, list[Any]]) -> Loading:

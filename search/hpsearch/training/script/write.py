@@ -74,8 +74,9 @@ def _script(
         written = model_text(built, folder, _answer(source, one))
         trained = train_text(built, inputs, replay)
         parts = [*written.classes.values(), *written.functions, trained, evaluate_text(inputs, one, source.metrics)]
-    body = "\n\n\n".join([*loading.functions, *parts, _main(built, inputs)])
-    return "\n".join([_head(body, loading, replay, seed), body + _END]), loading.rows
+    start = "\n".join([_START, *([_ASKED] if loading.from_place else []), "    main()\n"])
+    body = "\n\n\n".join([*loading.functions, *parts, _main(built, inputs), start])
+    return "\n".join([_head(body, loading, replay, seed), body]), loading.rows
 
 
 def _of_builder(built: Built, inputs: Inputs, replay: Replay, metrics: Sequence[str]) -> list[str]:
@@ -118,13 +119,21 @@ def _main(built: Built, inputs: Inputs) -> str:
     return "\n".join(lines)
 
 
-_END = '\n\n\nif __name__ == "__main__":\n    main()\n'
+_START = 'if __name__ == "__main__":'
+_ASKED = """    options = argparse.ArgumentParser()
+    options.add_argument("--data", type=Path, default=DATA, metavar="PATH", help="where the data lies")
+    DATA = options.parse_args().data"""
 
 _HELPERS = {
     "leaves(": '''def leaves(model):
     """The layers of a model, those of models within it in their place."""
     for layer in model.layers:
         yield from leaves(layer) if isinstance(layer, keras.Model) else [layer]''',
+    "area(": '''def area(shares, theirs):
+    """How often an example of a class has the larger share of it than one that is not: the area under the ROC curve."""
+    others = np.sort(shares[~theirs])
+    places = [np.searchsorted(others, shares[theirs], side) for side in ("left", "right")]  # a tie is half a time
+    return np.mean(places) / len(others)''',
     "changed(": '''def changed(augment, images):
     """A copy of the images, each changed at random."""
     found = [
@@ -135,7 +144,7 @@ _HELPERS = {
     return np.rint(found).clip(0, 255).astype("uint8") if images.dtype == "uint8" else found''',
 }
 
-_STANDARD = ("contextlib", "csv", "json", "math")
+_STANDARD = ("argparse", "contextlib", "csv", "json", "math")
 
 
 def _head(body: str, loading: Loading, replay: Replay, seed: int) -> str:
@@ -143,6 +152,7 @@ def _head(body: str, loading: Loading, replay: Replay, seed: int) -> str:
     helpers = [text for name, text in _HELPERS.items() if re.search(rf"(?<!\w){re.escape(name)}", body)]
     whole = "\n".join([*loading.constants, *helpers, body])
     standard = [f"import {name}" for name in _STANDARD if re.search(rf"(?<![\w.]){name}\.", whole)]
+    standard.append("import os")
     if "Path(" in whole or "HERE" in whole:
         standard.append("from pathlib import Path")
     others = ["import keras"]
@@ -159,13 +169,19 @@ def _head(body: str, loading: Loading, replay: Replay, seed: int) -> str:
     lines = [
         '"""The network that hpsearch found, as plain Keras code, which needs no hpsearch.',
         "",
-        "    python train.py     trains it anew, tests it, and saves it as trained.keras",
+        "    python train.py                 trains it anew, tests it, and saves it as trained.keras",
+        *(
+            ["    python train.py --data PATH     the same, with the data elsewhere than DATA says"]
+            * loading.from_place
+        ),
         "",
         f"It trains for {len(replay.learning_rates)} epochs on train and validation together, as what was exported.",
         '"""',
         "",
         *standard,
-        *([""] if standard else []),
+        "",
+        'os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # less of TensorFlow\'s log',
+        "",
         *others,
         "",
         *place,
