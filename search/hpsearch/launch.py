@@ -28,6 +28,7 @@ from hpsearch.strategies.optuna import check_database
 from hpsearch.study.asked import Said, write_asked
 from hpsearch.study.atomic import write_text
 from hpsearch.study.folder import StudyFolder, StudyInfo, checked_name
+from hpsearch.study.trial import Trial
 
 __all__ = ["Request", "answered", "inspected", "prepared_worker", "run_search"]
 
@@ -292,13 +293,18 @@ def _open_record(folder: StudyFolder, request: Request, ready: Ready) -> StudyIn
 
 def _check_holds_all(folder: StudyFolder, last_number: int) -> None:
     """Refuse a database that is older than the record: its next trials would take the numbers of others."""
-    last = max((trial.number for trial in folder.trials()), default=-1)
+    last = max((trial.number for trial in folder.trials() if _is_written(trial)), default=-1)
     if last > last_number:
         raise StudyError(
             f"Study {folder.name} has trials up to number {last}, but {folder.database} holds {last_number + 1}: "
             "it was emptied or is an old copy. Put the right one back, or give this run a name of its own with "
             f"--study {folder.name}-2."
         )
+
+
+def _is_written(trial: Trial) -> bool:
+    """Whether the database must hold a trial: one whose choices are still being made is written when they are."""
+    return bool(trial.recipe) or trial.state != "RUNNING"
 
 
 def _check_same(folder: StudyFolder, request: Request, ready: Ready) -> None:

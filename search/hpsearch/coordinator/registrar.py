@@ -251,6 +251,10 @@ class Registrar:
 
     def recover(self) -> None:
         """Take over what an earlier run left: what ended is told, what did not is taken up again."""
+        for unmade in self.ledger.open:
+            if unmade.number > self.strategy.last_number:  # its choices were not all made; it will be proposed again
+                self.ledger.drop(unmade)
+                self.folder.trial(unmade.number).delete()
         for left in self.kept(self.strategy.reopen):
             trial = self.ledger.trials.get(left.asked.number)
             if trial is not None and trial.state != "RUNNING":

@@ -13,7 +13,7 @@ Three ideas, each measured by ``benchmarks/simulate.py`` on recorded learning cu
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from random import Random
 from typing import Any
@@ -215,8 +215,15 @@ class _Proposed(OneByOne):
 
     def __init__(self, seed: int) -> None:
         self._seed = seed
+        self._origin: tuple[int | None, Mapping[str, Any]] = (None, {})
         self.wanted: dict[str, Any] = {}
         """What the start of the trial that is asked for wants, by the name of the choice."""
+
+    def _choices_of(self, study: optuna.Study, number: int | None) -> Mapping[str, Any]:
+        """What an ended trial chose; to look it up takes longer the more trials there are."""
+        if self._origin[0] != number:
+            self._origin = number, study.get_trials(deepcopy=False)[number].params if number is not None else {}
+        return self._origin[1]
 
     def sample_independent(
         self, study: optuna.Study, trial: FrozenTrial, param_name: str, param_distribution: BaseDistribution
@@ -224,8 +231,7 @@ class _Proposed(OneByOne):
         attributes = trial.user_attrs
         if START in attributes:
             return self.wanted[param_name]
-        origin = attributes.get(PARENT, attributes.get(LIKE))
-        known = study.get_trials(deepcopy=False)[origin].params if origin is not None else {}
+        known = self._choices_of(study, attributes.get(PARENT, attributes.get(LIKE)))
         seed = seed_for(self._seed, trial.number, param_name)
         if param_name in known and PARENT in attributes:
             return known[param_name]

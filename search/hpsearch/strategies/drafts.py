@@ -30,9 +30,10 @@ class Draft(optuna.Trial):
         self.frozen = create_trial(state=TrialState.RUNNING, user_attrs=dict(attributes))
         self.frozen.number = number
         # What the class above sets, which takes the trial from the storage.
-        self.storage = _Beside(study._storage, self.frozen)  # type: ignore[assignment]  # it stands for a storage
+        beside = _Beside(study._storage, self.frozen)  # noqa: SLF001  # a study has no other way to its storage
+        self.storage = beside  # type: ignore[assignment]  # it stands for a storage
         self.study = copy.copy(study)
-        self.study._storage = self.storage  # samplers note things with a trial
+        self.study._storage = self.storage  # noqa: SLF001  # where samplers note things with a trial
         self.relative_search_space = None
         self._trial_id = self.frozen._trial_id  # noqa: SLF001  # there is no other way to its id
         self._cached_frozen_trial = self.frozen
