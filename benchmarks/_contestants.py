@@ -37,13 +37,14 @@ CONTESTANTS: dict[str, Maker] = {
     "tpe + median": _sampled("tpe", "median"),
     "tpe + asha": _sampled("tpe", "asha"),
     **{
-        f"rungs {first:g} x{factor:g}{'' if resume else ' no resume'}": _adaptive(
-            first_rung=first, factor=factor, resume=resume, **_BARE
+        f"rungs {first:g} x{spacing:g} keep {keep:.2g}{'' if resume else ' no resume'}": _adaptive(
+            first_rung=first, spacing=spacing, keep=keep, resume=resume, **_BARE
         )
         for first in (0.05, 0.1, 0.2, 0.34, 0.5)
-        for factor in (2.0, 3.0, 5.0)
+        for spacing, keep in ((2.0, 0.5), (3.0, 1 / 3), (3.0, 0.2), (100.0, 1 / 3), (100.0, 0.2), (100.0, 0.1))
         for resume in (True, False)
     },
+    **{f"rungs trend {trend:g}": _adaptive(trend=trend, **_BARE) for trend in (0.25, 0.5, 1.0)},
     "starts": _adaptive(like=0.0, first_rung=1.0),
     "starts + like": _adaptive(first_rung=1.0),
     "like": _adaptive(starts=0, first_rung=1.0),

@@ -46,7 +46,9 @@ class Settings:
     Args:
         starts: How many trials begin the search from the portfolio.
         first_rung: The first rung as a share of the epochs.
-        factor: At each rung the best part of this size goes on, and the next rung is so many times as high.
+        spacing: How many times as high the next rung is.
+        keep: The share of the trials at a rung that goes on.
+        trend: How much of what a trial gained since half the rung is expected of it once more.
         enough: So many trials must have reached a rung before one is stopped there.
         like: The share of later proposals that change one of the best.
         best: How many of the best are changed.
@@ -57,7 +59,9 @@ class Settings:
 
     starts: int = 6
     first_rung: float = 0.2
-    factor: float = 3.0
+    spacing: float = 3.0
+    keep: float = 1 / 3
+    trend: float = 0.0
     enough: int = 3
     like: float = 0.8
     best: int = 5
@@ -136,11 +140,17 @@ class Adaptive(Recorded):
         return any(reached == rung and self._stops(trial, trials, rung) for rung in self._rungs)
 
     def _stops(self, trial: FrozenTrial, trials: Sequence[FrozenTrial], rung: int) -> bool:
-        mine = self._up_to(trial, rung)
+        mine = self._promise(trial, rung)
         others = self._at(trials, rung, without=trial)
         better = sum(mine is None or value > mine for value in others)
         present = len(others) + 1
-        return present >= self._settings.enough and better >= max(1, int(present / self._settings.factor))
+        return present >= self._settings.enough and better >= max(1, int(present * self._settings.keep))
+
+    def _promise(self, trial: FrozenTrial, rung: int) -> float | None:
+        """What is expected of a trial, judged by its scores up to a rung."""
+        now = self._up_to(trial, rung)
+        before = self._up_to(trial, rung / 2)
+        return now if now is None or before is None else now + self._settings.trend * (now - before)
 
     def _at(self, trials: Sequence[FrozenTrial], rung: int, without: FrozenTrial) -> list[float]:
         """The scores at a rung of all recipes that reached it."""
@@ -153,7 +163,7 @@ class Adaptive(Recorded):
             and trial.number not in continued
             and not is_infeasible(trial)
             and max(trial.intermediate_values, default=0) >= rung
-            and (value := self._up_to(trial, rung)) is not None
+            and (value := self._promise(trial, rung)) is not None
         ]
 
     def _to_resume(self, trials: Sequence[FrozenTrial]) -> FrozenTrial | None:
@@ -177,7 +187,7 @@ class Adaptive(Recorded):
             and not is_infeasible(trial)
             and trial.number not in continued
             and max(trial.intermediate_values, default=0) == rung
-            and (value := self._up_to(trial, rung)) is not None
+            and (value := self._promise(trial, rung)) is not None
         ]
         found.sort(key=lambda each: each[:2], reverse=True)
         return [trial for _, _, trial in found]
@@ -206,7 +216,7 @@ def _rungs(epochs: int, settings: Settings) -> list[int]:
     rung = max(1.0, settings.first_rung * epochs)
     while round(rung) < epochs:
         found.append(round(rung))
-        rung *= settings.factor
+        rung *= settings.spacing
     return found
 
 
