@@ -306,6 +306,12 @@ def test_the_order_of_an_epoch_is_the_same_whenever_training_begins(at_once):
         assert batches_seen(feed(), 1, 2, 3) == whole[7:]
 
 
+@pytest.mark.skipif(keras.config.backend() != "tensorflow", reason="the stream is made of TensorFlow's operations")
+def test_nobody_tunes_the_stream_and_keeps_it_from_ending():
+    stream = Feed(IMAGES, LABELS, 12, 5).options(0, 0, 2)["x"]
+    assert stream.options().autotune.enabled is False
+
+
 def test_images_come_as_keras_would_take_them_from_an_array():
     assert Feed(IMAGES, LABELS, 12, 0).x.dtype == "float32"
     assert Feed(IMAGES.astype("uint8"), LABELS, 12, 0).x.dtype == "uint8"

@@ -114,7 +114,7 @@ def converted(exports, nothing_from_outside):
 def test_a_format_gives_the_same_answers_in_its_own_runtime(converted, exports, name, kind):
     found = converted[kind][name]
     if kind == "texts" and name not in ALWAYS:
-        assert found.problem == "the format holds no texts, which this model takes as 'zip code'; take tf_saved_model."
+        assert found.problem == "the format holds no texts, which this model takes as 'zip_code'; take tf_saved_model."
         assert not (exports[kind] / FORMATS[name].file).exists()
         return
     assert found.problem == ""

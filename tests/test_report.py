@@ -224,6 +224,17 @@ def test_what_failed_is_counted_by_kind(night, report):
     assert "the loss became nan in epoch 3." in text
 
 
+def test_a_trial_that_was_interrupted_has_not_failed(tmp_path, report):
+    folder = many(tmp_path, 3)
+    left = replace(folder.trial(2).read(), state="RUNNING", failure="interrupted", score=None, finished=None)
+    folder.trial(2).write(left)
+    facts = facts_of(folder)
+    assert facts.failures == [row for row in facts.rows if row.trial.state == "FAIL"]
+    text = Page(report(folder)).text
+    assert "1 interrupted" in text
+    assert "ended without a network" not in text
+
+
 def test_what_finals_found_leads(tmp_path, report):
     folder = many(tmp_path, 12)
     best = facts_of(folder).found.trial

@@ -138,7 +138,8 @@ class Facts:
     @cached_property
     def failures(self) -> list[Row]:
         """The trials that failed, or that could not be trained, by number."""
-        return sorted((row for row in self.rows if row.trial.failure), key=lambda row: row.trial.number)
+        failed = (row for row in self.rows if row.trial.failure and row.trial.state != "RUNNING")  # who waits goes on
+        return sorted(failed, key=lambda row: row.trial.number)
 
     @cached_property
     def counts(self) -> dict[str, int]:
