@@ -31,6 +31,8 @@ __all__ = ["NotFiniteError", "Outcome", "Saving", "compiled", "encoded", "evalua
 
 TRAIN_SCORE_IMAGES = 10_000
 """The train score is measured on at most this many images: enough for three digits, and quick."""
+GIVEN_UP_IMAGES = 2_000
+"""The same, of a trial that was not worth more epochs: beside two of them, 10,000 images would take long."""
 
 _Data = tuple[Any, np.ndarray]
 
@@ -93,7 +95,8 @@ def fit(
         raise NotFiniteError(f"the {metric} was never finite.")
     course.network.set_weights(course.weights)
     scored, part = plan.scored()
-    found = evaluate(scored, _sample(part), inputs, callbacks=[Beats(course)], metrics=measured)
+    most = TRAIN_SCORE_IMAGES if course.over else GIVEN_UP_IMAGES
+    found = evaluate(scored, _sample(part, most), inputs, callbacks=[Beats(course)], metrics=measured)
     train_score = found[metric.removeprefix("val_")]
     return Outcome(course.progress.best, course.progress.best_epoch, train_score)
 
@@ -322,8 +325,8 @@ def _ticking(watch: Watch, saving: Saving | None) -> Callable[[], None]:
     return tick
 
 
-def _sample(part: Part) -> Part:
-    """At most `TRAIN_SCORE_IMAGES` of a part, always the same ones."""
-    if len(part) <= TRAIN_SCORE_IMAGES:
+def _sample(part: Part, most: int) -> Part:
+    """At most so many rows of a part, always the same ones."""
+    if len(part) <= most:
         return part
-    return part.take(np.random.default_rng(0).choice(len(part), TRAIN_SCORE_IMAGES, replace=False))
+    return part.take(np.random.default_rng(0).choice(len(part), most, replace=False))
