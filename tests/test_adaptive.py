@@ -117,6 +117,13 @@ def test_only_the_best_third_passes_a_rung(adaptive):
     assert ends == [9, 9, 3, 9, 3, 9]
 
 
+def test_who_ended_before_a_rung_is_compared_there(adaptive):
+    strategy = adaptive()
+    for score in (0.5, 0.6):
+        assert trained(strategy, begun(strategy).number, [score] * 2) == 2, "early stopping ends a trial"
+    assert trained(strategy, begun(strategy).number, [0.4] * 9) == 3
+
+
 @pytest.mark.parametrize("maximize", [True, False])
 def test_who_was_stopped_goes_on_once_it_is_among_the_best(adaptive, maximize):
     strategy = adaptive(maximize=maximize)

@@ -153,7 +153,7 @@ class Adaptive(Recorded):
         return now if now is None or before is None else now + self._settings.trend * (now - before)
 
     def _at(self, trials: Sequence[FrozenTrial], rung: int, without: FrozenTrial) -> list[float]:
-        """The scores at a rung of all recipes that reached it."""
+        """The scores at a rung of all recipes that reached it, or were trained to an earlier end of their own."""
         parent = without.user_attrs.get(PARENT)
         continued = {trial.user_attrs[PARENT] for trial in trials if PARENT in trial.user_attrs}
         return [
@@ -162,7 +162,7 @@ class Adaptive(Recorded):
             if trial.number not in (without.number, parent)
             and trial.number not in continued
             and not is_infeasible(trial)
-            and max(trial.intermediate_values, default=0) >= rung
+            and (max(trial.intermediate_values, default=0) >= rung or trial.state == TrialState.COMPLETE)
             and (value := self._promise(trial, rung)) is not None
         ]
 
