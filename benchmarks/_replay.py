@@ -12,6 +12,7 @@ from _curves import Curves, Nearest
 
 from hpsearch.addresses import Parameter
 from hpsearch.domains import Scalar
+from hpsearch.limits import TIMED_EPOCHS, TRIAL_SHARE
 from hpsearch.resolve import resolve
 from hpsearch.strategies.base import Asked
 from hpsearch.strategies.distributions import internal_value
@@ -40,14 +41,25 @@ class Replay:
         strategy: Who proposes; its record is in memory.
         budget: Seconds.
         workers: How many trials are trained at a time.
+        share: The share of the budget that one trial may take; one that would take more is stopped, as by `hpsearch run
+            --for`.
     """
 
-    def __init__(self, curves: Curves, nearest: Nearest, strategy: Recorded, budget: float, workers: int = 1) -> None:
+    def __init__(
+        self,
+        curves: Curves,
+        nearest: Nearest,
+        strategy: Recorded,
+        budget: float,
+        workers: int = 1,
+        share: float = TRIAL_SHARE,
+    ) -> None:
         self.curves = curves
         self.nearest = nearest
         self.strategy = strategy
         self.budget = budget
         self.workers = workers
+        self.most = share * workers * budget
         self.best: list[tuple[float, float]] = []
         """When the best score so far rose, in seconds, and to what."""
         self.recipes = 0
@@ -119,7 +131,8 @@ class Replay:
         if running.epochs >= running.most:
             strategy.complete(number, best)
             return False
-        if strategy.should_stop(number):
+        too_slow = running.epochs == TIMED_EPOCHS and curve.seconds[running.epochs - 1] * self.curves.epochs > self.most
+        if too_slow or strategy.should_stop(number):
             strategy.stop(number, best)
             return False
         return True

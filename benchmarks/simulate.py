@@ -33,6 +33,8 @@ from _curves import Curves, Nearest, read_curves
 from _machine import machine, words
 from _replay import Replay
 
+from hpsearch.limits import TRIAL_SHARE
+
 HERE = Path(__file__).resolve().parent
 SHARES = (0.05, 0.1, 0.2, 0.5, 1.0)
 ORACLE = "oracle"
@@ -48,9 +50,8 @@ def main() -> int:
     with ProcessPoolExecutor(len(os.sched_getaffinity(0))) as pool:
         for path in paths:
             curves = _read(path)
-            jobs = [
-                (path, name, seed, options.budget, options.workers) for name in names for seed in range(options.repeats)
-            ]
+            settings = options.budget, options.workers, options.share
+            jobs = [(path, name, seed, *settings) for name in names for seed in range(options.repeats)]
             regrets = list(pool.map(_regrets, *zip(*jobs, strict=True), chunksize=max(1, options.repeats // 8)))
             found[curves.name] = {ORACLE: [_oracle(curves, options.budget)]}
             for (_, name, *_), regret in zip(jobs, regrets, strict=True):
@@ -71,6 +72,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--repeats", type=int, default=40)
     parser.add_argument("--budget", type=float, default=15, help="in recipes trained to their last epoch")
     parser.add_argument("--workers", type=int, default=1)
+    parser.add_argument("--share", type=float, default=TRIAL_SHARE, help="of the budget that one trial may take")
     parser.add_argument("--output", type=Path, help="a .json with every regret")
     return parser.parse_args()
 
@@ -89,11 +91,12 @@ def _seconds(curves: Curves, budget: float) -> float:
     return budget * float(np.mean([curve.total for curve in curves.curves]))
 
 
-def _regrets(path: Path, name: str, seed: int, budget: float, workers: int) -> list[float]:
+def _regrets(path: Path, name: str, seed: int, budget: float, workers: int, share: float) -> list[float]:
     """The regret of one search after each share of the budget, in points of 100."""
     curves = _read(path)
     seconds = _seconds(curves, budget) / workers
-    replay = Replay(curves, _nearest(path), opened(name, curves.maximize, seed, curves.epochs), seconds, workers)
+    strategy = opened(name, curves.maximize, seed, curves.epochs)
+    replay = Replay(curves, _nearest(path), strategy, seconds, workers, share)
     replay.run()
     return [_regret(curves, replay.at(share * seconds)) for share in SHARES]
 

@@ -58,9 +58,9 @@ def recorded(tmp_path_factory, loaded):
 def replayed(loaded, recorded):
     curves = loaded["_curves"].read_curves(recorded)
 
-    def run(name, budget, workers=1, seed=0):
+    def run(name, budget, workers=1, seed=0, share=1.0):
         strategy = loaded["_contestants"].opened(name, True, seed, curves.epochs)
-        replay = loaded["_replay"].Replay(curves, loaded["_curves"].Nearest(curves), strategy, budget, workers)
+        replay = loaded["_replay"].Replay(curves, loaded["_curves"].Nearest(curves), strategy, budget, workers, share)
         replay.run()
         return replay
 
@@ -86,6 +86,11 @@ def test_time_is_counted_and_nothing_is_trained_twice(replayed):
     four = replayed("random", 25, workers=4)
     assert four.recipes == 12
     assert four.epochs == 4 * 9 * 2 + 4 * 4
+
+
+def test_a_trial_that_would_take_too_much_of_the_budget_is_stopped(replayed):
+    assert replayed("random", 80, share=0.1).epochs == 2 * 26 + 1
+    assert replayed("random", 95, share=0.1).epochs == 9 * 9 + 4
 
 
 def test_the_strategy_is_told_the_recipe_that_was_trained(replayed):

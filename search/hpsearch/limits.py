@@ -11,7 +11,7 @@ from hpsearch.errors import InputError
 from hpsearch.metrics import RECORDED
 from hpsearch.study.trial import Epoch
 
-__all__ = ["Limits", "Target"]
+__all__ = ["TIMED_EPOCHS", "TRIAL_SHARE", "Limits", "Target"]
 
 TRIAL_SHARE = 0.1
 """The share of the time budget that one trial may take: a search wants to see ten at least."""
