@@ -48,6 +48,17 @@ CONTESTANTS: dict[str, Maker] = {
     "starts": _adaptive(like=0.0, first_rung=1.0),
     "starts + like": _adaptive(first_rung=1.0),
     "like": _adaptive(starts=0, first_rung=1.0),
+    "model": _adaptive(starts=0, like=0.0, model=0.8, first_rung=1.0),
+    "starts + model": _adaptive(like=0.0, model=0.8, first_rung=1.0),
+    "starts + like + model": _adaptive(like=0.45, model=0.45, first_rung=1.0),
+    **{f"adaptive like {like:g}": _adaptive(like=like) for like in (0.4, 0.6, 0.95)},
+    **{
+        f"adaptive like {like:g} model {0.9 - like:g}": _adaptive(like=like, model=0.9 - like)
+        for like in (0.0, 0.3, 0.6)
+    },
+    **{f"adaptive best {best}": _adaptive(best=best) for best in (1, 3, 10)},
+    **{f"adaptive changes {changes:g}": _adaptive(changes=changes) for changes in (1.0, 3.0, 5.0)},
+    **{f"adaptive starts {starts}": _adaptive(starts=starts) for starts in (0, 1, 2, 3, 4)},
     "adaptive": _adaptive(),
 }
 

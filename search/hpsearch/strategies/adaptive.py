@@ -20,7 +20,7 @@ from typing import Any
 
 import optuna
 from optuna.distributions import BaseDistribution
-from optuna.samplers import RandomSampler
+from optuna.samplers import RandomSampler, TPESampler
 from optuna.trial import FrozenTrial, TrialState
 
 from hpsearch.addresses import Parameter
@@ -36,6 +36,7 @@ __all__ = ["Adaptive", "Settings"]
 
 START = "start"
 LIKE = "like"
+MODEL = "model"
 CHANGES = "changes"
 
 
@@ -51,6 +52,7 @@ class Settings:
         trend: How much of what a trial gained since half the rung is expected of it once more.
         enough: So many trials must have reached a rung before one is stopped there.
         like: The share of later proposals that change one of the best.
+        model: The share of later proposals that a model of good choices makes, choice by choice.
         best: How many of the best are changed.
         changes: How many of its choices are changed on average.
         paused: How many stopped trials keep their checkpoint.
@@ -64,6 +66,7 @@ class Settings:
     trend: float = 0.0
     enough: int = 3
     like: float = 0.8
+    model: float = 0.0
     best: int = 5
     changes: float = 2.0
     paused: int = 8
@@ -100,7 +103,10 @@ class Adaptive(Recorded):
             return {START: begun}
         rng = Random(seed_for(self._seed, len(trials), "plan"))
         best = self._best(trials)
-        if not best or rng.random() >= self._settings.like:
+        way = rng.random()
+        if best and self._settings.like <= way < self._settings.like + self._settings.model:
+            return {MODEL: True}
+        if not best or way >= self._settings.like:
             return {RANDOM: True}
         # The better, the more often.
         chosen = best[min(int(len(best) * rng.random() ** 2), len(best) - 1)]
@@ -243,6 +249,9 @@ class _Proposed(OneByOne):
             return self.wanted[param_name]
         known = self._choices_of(study, attributes.get(PARENT, attributes.get(LIKE)))
         seed = seed_for(self._seed, trial.number, param_name)
+        if MODEL in attributes:
+            tpe = TPESampler(n_startup_trials=1, seed=seed)
+            return tpe.sample_independent(study, trial, param_name, param_distribution)
         if param_name in known and PARENT in attributes:
             return known[param_name]
         if param_name in known:
