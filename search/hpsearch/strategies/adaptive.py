@@ -88,6 +88,7 @@ class Adaptive(Recorded):
         self._seed = seed
         self._settings = settings or Settings()
         self._rungs = _rungs(epochs, self._settings)
+        self._paused: set[int] | None = None  # who may go on; None where that is to be found out anew
         record.study.sampler = _Proposed(seed)
 
     # ---- who is next
@@ -199,12 +200,22 @@ class Adaptive(Recorded):
         return [trial for _, _, trial in found]
 
     def may_continue(self, number: int) -> bool:
-        trials = self.record.trials()
-        if not self._settings.resume or number >= len(trials):
-            return False
-        reached = max(trials[number].intermediate_values, default=0)
-        kept = self._stopped(trials, reached)[: self._settings.paused] if reached in self._rungs else []
-        return any(trial.number == number for trial in kept)
+        if self._paused is None:
+            trials = self.record.trials()
+            best = [self._stopped(trials, rung)[: self._settings.paused] for rung in self._rungs]
+            self._paused = {trial.number for each in best for trial in each} if self._settings.resume else set()
+        return number in self._paused
+
+    def _begin(self, trial: FrozenTrial) -> None:
+        self._paused = None
+
+    def complete(self, number: int, score: float) -> None:
+        super().complete(number, score)
+        self._paused = None
+
+    def stop(self, number: int, score: float | None) -> None:
+        super().stop(number, score)
+        self._paused = None
 
     # ---- choices
 
