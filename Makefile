@@ -32,8 +32,9 @@ demo: $(VENV)/.installed ## Search on scikit-learn's digits, show the leaderboar
 	$(BIN)/hpsearch export-best --study demo --no-finals
 	@test -f results/demo/export/model.keras && echo "The exported model: $(CURDIR)/results/demo/export/model.keras"
 
+# Files side by side, on two cores or more; each process holds a TensorFlow of its own, hence no more than four.
 test: lint ## Run the checks and the quick tests.
-	$(BIN)/python -m pytest --quiet
+	$(BIN)/python -m pytest --quiet --numprocesses logical --maxprocesses 4 --dist loadfile
 
 lint: $(VENV)/.installed-dev ## Check style, formatting and types.
 	$(BIN)/ruff check .

@@ -15,7 +15,8 @@ from studies import begin, info_of
 
 
 @pytest.fixture
-def study(tmp_path):
+def study(tmp_path, monkeypatch):
+    monkeypatch.setenv("HPSEARCH_CACHE", str(tmp_path / "cache"))  # with nothing in it, whatever ran before
     folder = begin(tmp_path / "results")
     for number in range(8):
         folder.trial(number).write(Trial(number, "COMPLETE" if number else "RUNNING", score=number / 10))
