@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from hpsearch.cli.finals import final_screen, finals_options, say_what_counts, say_what_starts, show_finals, terms
+from hpsearch.cli.finals import Asked, final_screen, finals_options, say_what_counts, say_what_starts, show_finals
 from hpsearch.cli.options import data_dir_option, use_data_dir
 from hpsearch.cli.output import count, duration, on_terminal, results_option, say, score, signed, study_option, tell
 from hpsearch.errors import InputError
@@ -47,12 +47,7 @@ def export_best(
     study: str | None,
     output: Path | None,
     no_finals: bool,
-    top: int | None,
-    baselines: int | None,
-    seeds: int | None,
-    seconds: float | None,
-    devices: str | None,
-    per_device: int,
+    asked: Asked,
     ensemble: bool,
     formats: tuple[str, ...],
     reopen_test: bool,
@@ -81,9 +76,9 @@ def export_best(
     from hpsearch.results.formats import check_formats
     from hpsearch.study.folder import open_study
 
-    if no_finals and (top is not None or baselines is not None or seconds is not None):
+    if no_finals and any(each is not None for each in (asked.top, asked.baselines, asked.seconds)):
         raise InputError("--top, --baselines and --for are for finals; leave them or --no-finals out.")
-    if ensemble and (seeds or (1 if no_finals else 2)) < 2:
+    if ensemble and (asked.seeds or (1 if no_finals else 2)) < 2:
         raise InputError("--ensemble is the mean of several seeds; say how many with --seeds 3.")
     folder = open_study(results, study)
     folder = folder.study_of_finals or folder
@@ -91,7 +86,7 @@ def export_best(
     show = _Progress(quiet=as_json)
     how = HowChosen(
         finals=not no_finals,
-        terms=terms(top, baselines, seeds, seconds, devices, per_device, data_dir),
+        terms=asked.terms(data_dir),
         ensemble=ensemble,
         show=final_screen(folder, quiet=as_json),
         starting=lambda left: say_what_starts(folder, left, quiet=as_json),
@@ -102,7 +97,7 @@ def export_best(
         found = read_finals(folder)
         if found is not None and not no_finals and not as_json:
             show_finals(found, folder.info())
-            say_what_counts(found, seeds)
+            say_what_counts(found, asked.seeds)
         show.start()
 
     with show:

@@ -5,10 +5,10 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import asdict
-from functools import partial
+from dataclasses import asdict, dataclass, fields
+from functools import partial, wraps
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -38,13 +38,49 @@ if TYPE_CHECKING:
     from hpsearch.study.folder import StudyFolder, StudyInfo
     from hpsearch.study.trial import Trial
 
-__all__ = ["final_screen", "finals", "finals_options", "say_what_counts", "say_what_starts", "show_finals", "terms"]
-
-Command = TypeVar("Command", bound=Callable[..., Any])
+__all__ = ["Asked", "final_screen", "finals", "finals_options", "say_what_counts", "say_what_starts", "show_finals"]
 
 
-def finals_options(command: Command) -> Command:
-    """Add the options that say how finals are held."""
+@dataclass(frozen=True)
+class Asked:
+    """What the options ask of finals; None is what finals do where nothing is said.
+
+    Args:
+        top: How many of the recipes that were found take part.
+        baselines: How many of the networks made by hand.
+        seeds: With how many seeds each is trained.
+        seconds: How long to train.
+        devices: On which devices.
+        per_device: How many at a time on each.
+    """
+
+    top: int | None
+    baselines: int | None
+    seeds: int | None
+    seconds: float | None
+    devices: str | None
+    per_device: int
+
+    def terms(self, data_dir: Path | None) -> Terms:
+        """The same for whoever holds them.
+
+        Args:
+            data_dir: Where data is looked for first.
+        """
+        from hpsearch.repeats import Workplace
+        from hpsearch.results.contest import Terms
+
+        workplace = Workplace(self.seconds, self.devices, self.per_device)
+        return Terms(self.top, self.baselines, self.seeds, workplace, data_dir)
+
+
+def finals_options(command: Callable[..., None]) -> Callable[..., None]:
+    """Add the options that say how finals are held; the command is given them as ``asked``."""
+
+    @wraps(command)
+    def collected(**given: Any) -> None:
+        command(asked=Asked(**{field.name: given.pop(field.name) for field in fields(Asked)}), **given)
+
     for option in reversed(
         (
             click.option(
@@ -83,24 +119,8 @@ def finals_options(command: Command) -> Command:
             ),
         )
     ):
-        command = option(command)
-    return command
-
-
-def terms(
-    top: int | None,
-    baselines: int | None,
-    seeds: int | None,
-    seconds: float | None,
-    devices: str | None,
-    per_device: int,
-    data_dir: Path | None,
-) -> Terms:
-    """What the options ask of finals."""
-    from hpsearch.repeats import Workplace
-    from hpsearch.results.contest import Terms
-
-    return Terms(top, baselines, seeds, Workplace(seconds, devices, per_device), data_dir)
+        collected = option(collected)
+    return collected
 
 
 @click.command(epilog="\b\nExample:\n  hpsearch finals\n  hpsearch finals --study cifar --top 5 --seeds 5 --for 4h")
@@ -111,12 +131,7 @@ def terms(
 @results_option
 def finals(
     study: str | None,
-    top: int | None,
-    baselines: int | None,
-    seeds: int | None,
-    seconds: float | None,
-    devices: str | None,
-    per_device: int,
+    asked: Asked,
     as_json: bool,
     data_dir: Path | None,
     results: Path,
@@ -132,15 +147,15 @@ def finals(
 
     folder = open_study(results, study)
     folder = folder.study_of_finals or folder
-    asked = terms(top, baselines, seeds, seconds, devices, per_device, use_data_dir(data_dir))
+    terms = asked.terms(use_data_dir(data_dir))
     with folder.writing():
         starting = partial(say_what_starts, folder, quiet=as_json)
-        found, stopped = hold_finals(folder, asked, final_screen(folder, quiet=as_json), starting)
+        found, stopped = hold_finals(folder, terms, final_screen(folder, quiet=as_json), starting)
     if as_json:
         say(json.dumps(asdict(found), indent=2, allow_nan=False))
         return
     show_finals(found, folder.info())
-    say_what_counts(found, seeds)
+    say_what_counts(found, asked.seeds)
     where = "" if str(results) == "results" else f" --results {results}"
     go_on = stopped or (not found.complete and found.compared < len(found.seeds))
     tell(f"{'Go on with: hpsearch finals' if go_on else 'Next: hpsearch export-best'} --study {folder.name}{where}")
