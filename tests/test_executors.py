@@ -8,10 +8,12 @@ import queue
 import signal
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from pathlib import Path
 
+import numpy as np
 import psutil
 import pytest
 
@@ -426,6 +428,22 @@ class TestTrials:
         assert died.signal == signal.SIGKILL
         self.train(talk, 0, tmp_path / "0", epochs=1)
         assert isinstance(self.until(talk, 0, messages.Trained | messages.Failed)[-1], messages.Trained)
+
+
+def test_the_data_is_read_once_for_all_workers(opened, tmp_path, write_space):
+    """One that starts after its file is gone has it nevertheless; what all have lies where it is gone in the end."""
+    numbers = np.random.default_rng(0)
+    file = tmp_path / "dots.npz"
+    np.savez(file, x=numbers.integers(0, 256, (80, 8, 8, 1), np.uint8), y=np.arange(80) % 2)
+    declared = f"Arrays({str(file)!r}, input_shape=(8, 8, 1), classes=2, test=0.2)"
+    space = write_space(tmp_path / "mine.py", SPACE.replace('"digits"', declared))
+    talk = opened(messages.Setup(space, tmp_path), serve=None)
+    first = talk.start(0)
+    file.unlink()
+    assert talk.start(1) == first
+    folder = next(Path(tempfile.gettempdir()).glob(f"hpsearch-worker-{os.getpid()}-*/*.arrays")).parent
+    talk.executor.close()
+    assert not folder.exists()
 
 
 def test_a_gpu_that_the_backend_does_not_see_is_refused(opened, tmp_path, write_space, monkeypatch):

@@ -31,6 +31,7 @@ _PATIENCE = 5.0
 """Seconds to wait for what the system does at once unless it is in trouble: ending a process, saying how it ended."""
 _LONGEST_WAIT = 3600.0
 _ATTEMPTS = 3
+SHARED_VARIABLE = "HPSEARCH_SHARED"  # as `hpsearch.data.shared` reads it
 _SERVER_GONE = 255  # what multiprocessing says where the fork server did not live to say how the process ended
 _KILLS = OutOfMemoryKills()
 _living: set[LocalWorker] = set()
@@ -174,6 +175,7 @@ class LocalExecutor:
         self._workers: dict[int, LocalWorker] = {}
         self._stillborn: dict[int, Died] = {}
         clear_stale()
+        self._shared = scratch_folder()
         self._wake, self._waker = os.pipe()
         os.set_blocking(self._wake, False)
         os.set_blocking(self._waker, False)
@@ -187,7 +189,8 @@ class LocalExecutor:
         """Start the worker of a slot, in place of the one there; the first start waits until Keras is loaded."""
         self.kill(slot)
         try:
-            worker = LocalWorker(self._slots[slot].environment, self._serve)
+            environment = (*self._slots[slot].environment, (SHARED_VARIABLE, str(self._shared)))
+            worker = LocalWorker(environment, self._serve)
         except WorkerDied as death:
             self._stillborn[slot] = Died(str(death))
             return
@@ -248,6 +251,7 @@ class LocalExecutor:
         _close(list(self._workers.values()))
         self._workers.clear()
         self._stillborn.clear()
+        shutil.rmtree(self._shared, ignore_errors=True)
         ends, self._wake, self._waker = (self._wake, self._waker), -1, -1
         for end in ends:
             if end >= 0:

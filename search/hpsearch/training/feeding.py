@@ -10,7 +10,10 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Feed", "scaled", "served", "validating"]
+__all__ = ["Feed", "in_place", "scaled", "served", "validating"]
+
+_ALIGNED = 64
+"""TensorFlow uses memory that begins at a multiple of so many bytes."""
 
 
 class Feed:
@@ -112,12 +115,28 @@ class Feed:
         return (
             tf.data.Dataset.zip(
                 tf.data.Dataset.range(epoch, max(epochs, epoch + 1)).map(shuffled).flat_map(batches).skip(step),
-                tf.data.Dataset.from_tensors((self.x, self.labels)).repeat(),
+                tf.data.Dataset.from_tensors(keras.tree.map_structure(in_place, (self.x, self.labels))).repeat(),
             )
             .map(gathered)
             .prefetch(2)
             .with_options(options)
         )
+
+
+def in_place(array: NDArray[Any]) -> Any:
+    """An array as a tensor of TensorFlow, not copied where it can be used in the memory that it lies in.
+
+    So workers that share the data keep no copy of their own.
+
+    Args:
+        array: Of numbers.
+    """
+    import tensorflow as tf
+
+    flags = array.flags
+    if flags.c_contiguous and flags.writeable and array.size and array.ctypes.data % _ALIGNED == 0:
+        return tf.experimental.dlpack.from_dlpack(array.__dlpack__())
+    return tf.convert_to_tensor(array)
 
 
 def _shuffled(count: int, seed: int, epoch: Any) -> Any:

@@ -14,6 +14,7 @@ import platform
 import signal
 import traceback
 from collections.abc import Callable
+from functools import partial
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any, NoReturn
@@ -130,6 +131,7 @@ class _Trainer:
     def __init__(self, setup: Setup) -> None:
         from hpsearch.blocks.files import look_in
         from hpsearch.data.loading import load_search_data
+        from hpsearch.data.shared import shared
         from hpsearch.spacefile import load_space
         from hpsearch.training.devices import be_deterministic, check_device
         from hpsearch.training.inputs import loaded_inputs
@@ -141,12 +143,14 @@ class _Trainer:
         self.setup = setup
         self.lost: dict[str, str] = {}  # weights that could not be downloaded, and why; asked for once only
         self.space = load_space(setup.space_file, module_path=setup.imports)
-        self.data = load_search_data(
+        load = partial(
+            load_search_data,
             self.space.declaration,
             data_dir=setup.data_dir,
             subset=setup.subset,
             skip_bad_images=setup.skip_bad_images,
         )
+        self.data = shared((load.args, load.keywords), load)
         self.inputs = loaded_inputs(self.space.declaration, self.data)
 
     def ready(self) -> Ready:
