@@ -1,8 +1,9 @@
 """Learning curves of many recipes of a space, for `simulate.py` to replay.
 
 Claims nothing. Recipes are drawn at random, and each is trained to its last epoch by `hpsearch run --strategy random`;
-the starts of the default strategy and the networks made by hand are trained too. What is kept: the choices, the score
-after every epoch, and the seconds.
+the starts of the default strategy and the networks made by hand are trained too. With `--near`, more are drawn near the
+best of these, where searches end up and random recipes are few. What is kept: the choices, the score after every epoch,
+and the seconds.
 
     python benchmarks/record.py spaces/digits.py --trials 300
     python benchmarks/record.py spaces/cifar.py --trials 200 --subset 4000 --epochs 12 --data-dir DATA
@@ -16,21 +17,33 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import shlex
 import sys
 from pathlib import Path
+from random import Random
 from typing import Any
 
 from _curves import write_curves
 from _machine import machine
 from _searches import copied, given, hpsearch, shown
 
+from hpsearch.addresses import Choices, Parameter
 from hpsearch.declare import source
-from hpsearch.resolve import resolve
+from hpsearch.domains import Between, Scalar
+from hpsearch.resolve import from_answers, resolve
 from hpsearch.spacefile import load_space
 from hpsearch.strategies.starts import STARTS
 from hpsearch.study.folder import StudyFolder, open_study
 from hpsearch.study.trial import Trial, finite
+
+ROUNDS = 3
+"""In so many steps recipes near the best are drawn, so that some are near what was found by then."""
+BEST = 10
+FIRST = 20
+"""Starts and hand-made networks have numbers up to this; nothing near the best begins before."""
+CHANGED = 0.15
+"""The chance that a choice is another than that of the recipe nearby."""
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -49,6 +62,10 @@ def main() -> int:
         hpsearch(*run, "--trials", "0", results=options.studies)
         _enqueue_starts(space, f"curves_{name}", options)
     hpsearch(*run, "--trials", options.trials, results=options.studies)
+    for number in range(ROUNDS):
+        more = round(options.near * (number + 1) / ROUNDS)
+        _enqueue_near(space, f"curves_{name}", options.trials + more, options)
+        hpsearch(*run, "--trials", options.trials + more, results=options.studies)
     study = open_study(options.studies, f"curves_{name}")
     said = _said(study, space, name)
     output = options.output or ROOT / "benchmarks" / "curves" / f"{name}.json.gz"
@@ -63,6 +80,7 @@ def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description="Learning curves of many recipes of a space.")
     parser.add_argument("space", type=Path, help="a space file")
     parser.add_argument("--trials", type=int, default=300, help="how many recipes, starts included")
+    parser.add_argument("--near", type=int, default=0, help="how many more, near the best")
     parser.add_argument("--subset", type=int, help="as of hpsearch run")
     parser.add_argument("--epochs", type=int, help="as of hpsearch run")
     parser.add_argument("--replace", nargs=2, action="append", default=[], metavar=("OLD", "NEW"), help="a text in it")
@@ -79,6 +97,34 @@ def _enqueue_starts(space: Path, study: str, options: argparse.Namespace) -> Non
         file = space.with_name(f"{space.stem}_start_{at}.txt")
         file.write_text(recipe, encoding="utf-8")
         hpsearch("enqueue", space, "--recipe", file, "--study", study, results=options.studies)
+
+
+def _enqueue_near(space: Path, name: str, trials: int, options: argparse.Namespace) -> None:
+    """Have recipes drawn near the best, until the study has so many trials."""
+    study = open_study(options.studies, name)
+    sign = 1 if study.info().objective.startswith("max") else -1
+    ended = [trial for trial in study.trials() if trial.state == "COMPLETE" and trial.answers]
+    best = sorted(ended, key=lambda trial: -sign * (trial.score or -math.inf))[:BEST]
+    tree, found = load_space(space).search, Random(trials)
+    for at in range(len(study.trials()), trials + len(load_space(space).baselines or {})):
+        parent = found.choice(best)
+
+        def suggest(parameter: Parameter, known: Any = parent.answers) -> Scalar:
+            if parameter.name in known and found.random() >= CHANGED:
+                return from_answers(known)(parameter)
+            return _drawn(parameter.domain, found)
+
+        file = space.with_name(f"{space.stem}_near_{at}.txt")
+        file.write_text(source(resolve(tree, suggest)), encoding="utf-8")
+        hpsearch("enqueue", space, "--recipe", file, "--study", name, results=options.studies)
+
+
+def _drawn(domain: Choices | Between, found: Random) -> Scalar:
+    if isinstance(domain, Choices):
+        return found.choice(domain.labels)
+    low, high = (math.log(domain.low), math.log(domain.high)) if domain.log else (domain.low, domain.high)
+    value = found.uniform(low, high)
+    return domain.snapped(math.exp(value) if domain.log else value)
 
 
 def _said(study: StudyFolder, space: Path, name: str) -> dict[str, Any]:
@@ -105,13 +151,19 @@ def _curve(study: StudyFolder, trial: Trial, metric: str) -> dict[str, Any]:
     scores = [finite(epoch.metrics.get(metric)) for epoch in history]
     return {
         "answers": trial.answers,
-        "name": trial.baseline or ("start" if trial.enqueued else ""),
+        "name": trial.baseline or _kind(trial),
         "scores": [None if score is None else round(score, 5) for score in scores],
         "seconds": [epoch.seconds for epoch in history],
         "overhead": round(max(trial.seconds - sum(epoch.seconds for epoch in history), 0.0), 3),
         "parameters": trial.parameters,
         "flops": trial.flops,
     }
+
+
+def _kind(trial: Trial) -> str:
+    if not trial.enqueued:
+        return ""
+    return "near" if trial.number > FIRST else "start"
 
 
 if __name__ == "__main__":

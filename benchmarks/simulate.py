@@ -30,13 +30,16 @@ from pathlib import Path
 import numpy as np
 from _contestants import CONTESTANTS, opened
 from _curves import Curves, Nearest, read_curves
+from _figures import draw_curves, draw_regrets
 from _machine import machine, words
 from _replay import Replay
 
 from hpsearch.limits import TRIAL_SHARE
 
 HERE = Path(__file__).resolve().parent
-SHARES = (0.05, 0.1, 0.2, 0.5, 1.0)
+SHARES = (0.04, 0.1, 0.2, 0.5, 1.0)
+FINE = tuple(round(0.02 * step, 2) for step in range(1, 51))
+"""Of the budget, for plots."""
 ORACLE = "oracle"
 
 
@@ -46,6 +49,7 @@ def main() -> int:
     names = [name for name in CONTESTANTS if any(fnmatch(name, wanted) for wanted in options.contestants)]
     paths = options.curves or sorted((HERE / "curves").glob("*.json.gz"))
     began = time.monotonic()
+    fine: dict[str, dict[str, list[list[float]]]] = {}
     found: dict[str, dict[str, list[list[float]]]] = {}
     with ProcessPoolExecutor(len(os.sched_getaffinity(0))) as pool:
         for path in paths:
@@ -53,15 +57,19 @@ def main() -> int:
             settings = options.budget, options.workers, options.share
             jobs = [(path, name, seed, *settings) for name in names for seed in range(options.repeats)]
             regrets = list(pool.map(_regrets, *zip(*jobs, strict=True), chunksize=max(1, options.repeats // 8)))
-            found[curves.name] = {ORACLE: [_oracle(curves, options.budget)]}
+            fine[curves.name] = {ORACLE: [_oracle(curves, options.budget)]}
             for (_, name, *_), regret in zip(jobs, regrets, strict=True):
-                found[curves.name].setdefault(name, []).append(regret)
+                fine[curves.name].setdefault(name, []).append(regret)
+            found[curves.name] = {name: [_at_shares(each) for each in many] for name, many in fine[curves.name].items()}
             print(_table(curves, found[curves.name], options), end="\n\n")
     print(_ranking(found), end="\n\n")
     repeats = options.repeats * len(names) * len(paths)
     print(f"{repeats} searches in {time.monotonic() - began:.0f} s. {words(machine())}")
     if options.output:
-        options.output.write_text(json.dumps({"shares": SHARES, "regrets": found}) + "\n", encoding="utf-8")
+        options.output.write_text(json.dumps({"shares": FINE, "regrets": fine}) + "\n", encoding="utf-8")
+    if options.figures:
+        draw_curves([_read(path) for path in paths], options.figures / "curves.png")
+        draw_regrets(FINE, fine, options.figures / "regrets.png")
     return 0
 
 
@@ -74,6 +82,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--workers", type=int, default=1)
     parser.add_argument("--share", type=float, default=TRIAL_SHARE, help="of the budget that one trial may take")
     parser.add_argument("--output", type=Path, help="a .json with every regret")
+    parser.add_argument("--figures", type=Path, help="a folder for pictures; needs: pip install matplotlib")
     return parser.parse_args()
 
 
@@ -98,7 +107,14 @@ def _regrets(path: Path, name: str, seed: int, budget: float, workers: int, shar
     strategy = opened(name, curves.maximize, seed, curves.epochs)
     replay = Replay(curves, _nearest(path), strategy, seconds, workers, share)
     replay.run()
-    return [_regret(curves, replay.at(share * seconds)) for share in SHARES]
+    return [_regret(curves, replay.at(share * seconds)) for share in FINE]
+
+
+def _at_shares(fine: list[float]) -> list[float]:
+    """The regrets that the tables show: the last one at or before each share."""
+    return [
+        next(regret for at, regret in reversed(list(zip(FINE, fine, strict=True))) if at <= share) for share in SHARES
+    ]
 
 
 def _regret(curves: Curves, score: float) -> float:
@@ -115,7 +131,7 @@ def _oracle(curves: Curves, budget: float) -> list[float]:
     best = better(curves.curves, key=lambda curve: better(curve.scores))
     ends = np.cumsum(best.seconds) + best.overhead
     regrets = []
-    for share in SHARES:
+    for share in FINE:
         done = int((ends <= share * _seconds(curves, budget)).sum())
         regrets.append(_regret(curves, better(best.scores[:done]) if done else math.nan))
     return regrets

@@ -1,0 +1,70 @@
+"""Pictures of recorded curves and of simulated searches."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from _curves import Curves
+
+__all__ = ["draw_curves", "draw_regrets"]
+
+_WIDTH, _HEIGHT = 4.2, 3.2
+"""Inches of one space."""
+
+
+def draw_curves(spaces: Sequence[Curves], path: Path) -> None:
+    """The learning curves of each space, those of the best recipes in colour.
+
+    Args:
+        spaces: What was recorded.
+        path: A .png.
+    """
+    figure, panes = _panes(len(spaces))
+    for pane, space in zip(panes, spaces, strict=True):
+        sign = 1 if space.maximize else -1
+        ordered = sorted(space.curves, key=lambda curve: max(sign * np.array(curve.scores)))
+        for curve in ordered[:-5]:
+            pane.plot(np.arange(1, len(curve.scores) + 1), curve.scores, color="0.7", linewidth=0.5)
+        for curve in ordered[-5:]:
+            pane.plot(np.arange(1, len(curve.scores) + 1), curve.scores, linewidth=1.5)
+        pane.set_title(f"{space.name}: {len(space.curves)} recipes, the best five in colour", fontsize=9)
+        pane.set_xlabel("epoch")
+    panes[0].set_ylabel("score")
+    _save(figure, path)
+
+
+def draw_regrets(shares: Sequence[float], found: Mapping[str, Mapping[str, list[list[float]]]], path: Path) -> None:
+    """The mean regret of each contestant over the budget, a pane for each space.
+
+    Args:
+        shares: Of the budget.
+        found: By space and contestant, the regret of each repeat after each share.
+        path: A .png.
+    """
+    figure, panes = _panes(len(found))
+    for pane, (space, contestants) in zip(panes, found.items(), strict=True):
+        for name, regrets in contestants.items():
+            style = {"color": "black", "linestyle": ":"} if name == "oracle" else {}
+            pane.plot(np.array(shares) * 100, np.mean(regrets, axis=0), label=name, linewidth=1.3, **style)
+        pane.set_yscale("symlog", linthresh=0.5)
+        pane.set_title(space, fontsize=9)
+        pane.set_xlabel("% of the budget")
+    panes[0].set_ylabel("regret in points")
+    panes[-1].legend(fontsize=6)
+    _save(figure, path)
+
+
+def _panes(count: int) -> tuple[Any, list[Any]]:
+    from matplotlib.figure import Figure
+
+    figure = Figure((_WIDTH * count, _HEIGHT), layout="constrained")
+    return figure, list(np.ravel(figure.subplots(1, count, squeeze=False)))
+
+
+def _save(figure: Any, path: Path) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    # Without the version of the program that drew it the file is the same for the same content.
+    figure.savefig(path, dpi=110, metadata={"Software": None})
