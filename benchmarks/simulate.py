@@ -112,9 +112,7 @@ def _regrets(path: Path, name: str, seed: int, budget: float, workers: int, shar
 
 def _at_shares(fine: list[float]) -> list[float]:
     """The regrets that the tables show: the last one at or before each share."""
-    return [
-        next(regret for at, regret in reversed(list(zip(FINE, fine, strict=True))) if at <= share) for share in SHARES
-    ]
+    return [fine[sum(at <= share for at in FINE) - 1] for share in SHARES]
 
 
 def _regret(curves: Curves, score: float) -> float:

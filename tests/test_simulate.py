@@ -133,3 +133,42 @@ def test_the_command_prints_its_tables(recorded, tmp_path):
     regrets = json.loads((tmp_path / "out.json").read_text())["regrets"]["made_up"]
     assert {name: len(each) for name, each in regrets.items()} == {"oracle": 1, "random": 3, "adaptive": 3}
     assert all(each[at] >= each[at + 1] >= 0 for runs in regrets.values() for each in runs for at in range(4))
+
+
+@pytest.mark.slow
+def test_curves_are_recorded_by_real_training_and_a_second_call_goes_on(loaded, tmp_path):
+    path = tmp_path / "digits.json.gz"
+    command = [sys.executable, BENCHMARKS / "record.py", ROOT / "spaces" / "digits.py", "--epochs", "2"]
+    command += ["--subset", "200", "--studies", tmp_path / "studies", "--output", path]
+    counts = []
+    for wanted in (["--trials", "8"], ["--trials", "8", "--near", "3"]):
+        subprocess.run([*command, *wanted], check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        counts.append(len(loaded["_curves"].read_curves(path).curves))
+    curves = loaded["_curves"].read_curves(path)
+    assert counts[1] == counts[0] + 3
+    assert {"", "start", "near"} <= {curve.name for curve in curves.curves}
+    assert all(len(curve.scores) == len(curve.seconds) == 2 for curve in curves.curves)
+    said = subprocess.run(
+        [sys.executable, BENCHMARKS / "simulate.py", path, "--contestants", "random", "--repeats", "2"],
+        capture_output=True,
+        text=True,
+        check=True,
+        cwd=ROOT,
+    ).stdout
+    assert f"digits: {counts[1]} recipes of at most 2 epochs" in said
+
+
+@pytest.mark.slow
+def test_a_race_is_run_and_told(tmp_path):
+    command = [sys.executable, BENCHMARKS / "race.py", "--data", "digits", "--train", "200", "--validation", "100"]
+    command += ["--seconds", "25", "--seeds", "1", "--again", "1", "--keep", tmp_path / "race"]
+    command += ["--contestants", "hpsearch", "optuna-median", "--output", tmp_path / "found"]
+    subprocess.run(command, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    found = json.loads((tmp_path / "found.json").read_text())["contestants"]
+    assert list(found) == ["hpsearch", "optuna-median"]
+    for (run,) in found.values():
+        assert run["epochs"] >= run["trials"] >= 1
+        assert [score for _, score in run["curve"]] == sorted(score for _, score in run["curve"])
+        assert run["best"] == run["curve"][-1][1]
+        assert len(run["unseen"]) == 1
+    assert "The best peer at the end is optuna-median" in (tmp_path / "found.md").read_text()

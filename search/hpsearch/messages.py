@@ -244,12 +244,12 @@ class Trained:
     Args:
         score: The objective at the best epoch.
         best_epoch: That epoch, from 1.
-        train_score: The same metric on training images, in inference mode.
+        train_score: The same metric on training images, in inference mode; None where training was given up early.
     """
 
     score: float
     best_epoch: int
-    train_score: float
+    train_score: float | None
 
 
 @dataclass(frozen=True)

@@ -31,8 +31,6 @@ __all__ = ["NotFiniteError", "Outcome", "Saving", "compiled", "encoded", "evalua
 
 TRAIN_SCORE_IMAGES = 10_000
 """The train score is measured on at most this many images: enough for three digits, and quick."""
-GIVEN_UP_IMAGES = 2_000
-"""The same, of a trial that was not worth more epochs: beside two of them, 10,000 images would take long."""
 
 _Data = tuple[Any, np.ndarray]
 
@@ -44,12 +42,13 @@ class Outcome:
     Args:
         score: The objective at the best epoch.
         best_epoch: That epoch, from 1.
-        train_score: The same metric on training images, in inference mode, with the weights of that epoch.
+        train_score: The same metric on training images, in inference mode, with the weights of that epoch; None where
+            training was given up early: beside two epochs it would take long, and nobody decides by it.
     """
 
     score: float
     best_epoch: int
-    train_score: float
+    train_score: float | None
 
 
 def fit(
@@ -94,9 +93,10 @@ def fit(
     if course.progress.best is None:
         raise NotFiniteError(f"the {metric} was never finite.")
     course.network.set_weights(course.weights)
+    if not course.over:
+        return Outcome(course.progress.best, course.progress.best_epoch, None)
     scored, part = plan.scored()
-    most = TRAIN_SCORE_IMAGES if course.over else GIVEN_UP_IMAGES
-    found = evaluate(scored, _sample(part, most), inputs, callbacks=[Beats(course)], metrics=measured)
+    found = evaluate(scored, _sample(part, TRAIN_SCORE_IMAGES), inputs, callbacks=[Beats(course)], metrics=measured)
     train_score = found[metric.removeprefix("val_")]
     return Outcome(course.progress.best, course.progress.best_epoch, train_score)
 
