@@ -68,8 +68,8 @@ class Trial:
         attempts: How often training was started or taken up again.
         score: The objective at its best epoch, measured on validation.
         best_epoch: The epoch of that score, from 1.
-        train_score: The same metric on training images in inference mode, with the weights of the best epoch; None where
-            training was given up early.
+        train_score: The same metric on training images in inference mode, with the weights of the best epoch; None
+            where training was given up early.
         epochs: How many epochs were trained.
         epochs_budget: How many it was allowed.
         seconds: Time from start to end.
