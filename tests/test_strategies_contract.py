@@ -344,7 +344,13 @@ if __name__ == "__main__":
 
 @pytest.mark.parametrize(
     "name",
-    ["tpe", "random", "grid", *(pytest.param(each, marks=pytest.mark.slow) for each in ("kt-random", "kt-hyperband"))],
+    [
+        "adaptive",
+        "tpe",
+        "random",
+        "grid",
+        *(pytest.param(each, marks=pytest.mark.slow) for each in ("kt-random", "kt-hyperband")),
+    ],
 )
 def test_a_process_that_is_killed_at_any_moment_goes_on_as_if_it_had_not(name, opened, small_models, tmp_path):
     driver = tmp_path / "driver.py"

@@ -46,7 +46,7 @@ class Request:
         skip_bad_images: Whether to go on without images that cannot be decoded.
         seed: Where the random numbers start; None is 0, or what the study was begun with.
         limits: How far to go.
-        strategy: Who proposes; None is ``tpe``, or what the study was begun with.
+        strategy: Who proposes; None is ``adaptive``, ``tpe`` with a pruner, or what the study was begun with.
         pruner: Who stops trials early; None is ``none``, or what the study was begun with.
         deterministic: Whether the same seed must give the same weights, bit by bit.
         devices: Where to train: ``cpu``, ``all`` or numbers of GPUs; None takes every GPU there is, else the CPU.
@@ -282,7 +282,8 @@ def _open_record(folder: StudyFolder, request: Request, ready: Ready) -> StudyIn
         created=time.time(),
         data_dir=str(request.data_dir) if request.data_dir else None,
         skip_bad_images=request.skip_bad_images,
-        strategy=request.strategy or "tpe",
+        # The default strategy stops trials itself.
+        strategy=request.strategy or ("adaptive" if request.pruner is None else "tpe"),
         pruner=request.pruner or "none",
         deterministic=request.deterministic,
         versions={"hpsearch": hpsearch.__version__, **ready.versions, "machine": platform.machine()},

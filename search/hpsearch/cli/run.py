@@ -63,7 +63,11 @@ __all__ = ["run"]
     metavar="N",
     help="Train on N images, stratified by class, and validate on at most N/2.",
 )
-@click.option("--strategy", type=click.Choice(STRATEGIES), help="Who proposes recipes; tpe if not given.")
+@click.option(
+    "--strategy",
+    type=click.Choice(STRATEGIES),
+    help="Who proposes recipes; adaptive if not given, tpe with --pruner.",
+)
 @click.option("--pruner", type=click.Choice(PRUNERS), help="Who stops unpromising trials; none if not given.")
 @click.option("--no-baselines", is_flag=True, help="Leave the hand-made networks out.")
 @click.option("--study", metavar="NAME", help="Name of the study; the space file's if not given.")

@@ -115,7 +115,7 @@ class Adaptive(Recorded):
 
     def _best(self, trials: Sequence[FrozenTrial]) -> list[FrozenTrial]:
         """The best so far, the best first; a trial that went on from another stands for it."""
-        continued = {trial.user_attrs[PARENT] for trial in trials if PARENT in trial.user_attrs}
+        continued = _continued(trials)
         scored = [
             (score, -trial.number, trial)
             for trial in trials
@@ -162,7 +162,7 @@ class Adaptive(Recorded):
     def _at(self, trials: Sequence[FrozenTrial], rung: int, without: FrozenTrial) -> list[float]:
         """The scores at a rung of all recipes that reached it, or were trained to an earlier end of their own."""
         parent = without.user_attrs.get(PARENT)
-        continued = {trial.user_attrs[PARENT] for trial in trials if PARENT in trial.user_attrs}
+        continued = _continued(trials)
         return [
             value
             for trial in trials
@@ -186,7 +186,7 @@ class Adaptive(Recorded):
 
     def _stopped(self, trials: Sequence[FrozenTrial], rung: int) -> list[FrozenTrial]:
         """The trials that were stopped at a rung and did not go on, the best first."""
-        continued = {trial.user_attrs[PARENT] for trial in trials if PARENT in trial.user_attrs}
+        continued = _continued(trials, failed=True)  # what failed once is not tried again
         found = [
             (value, -trial.number, trial)
             for trial in trials
@@ -226,6 +226,15 @@ class Adaptive(Recorded):
         if start is not None and isinstance(sampler, _Proposed):
             sampler.wanted[name] = internal_value(parameter.domain, STARTS[start].choice(parameter))
         return super().suggest(number, parameter)
+
+
+def _continued(trials: Sequence[FrozenTrial], *, failed: bool = False) -> set[int]:
+    """The trials that others went on from; those whose continuation failed only if wanted."""
+    return {
+        trial.user_attrs[PARENT]
+        for trial in trials
+        if PARENT in trial.user_attrs and (failed or trial.state != TrialState.FAIL)
+    }
 
 
 def _rungs(epochs: int, settings: Settings) -> list[int]:

@@ -26,7 +26,7 @@ def open_strategy(
     seed: int,
     summary: SpaceSummary,
     epochs: int | None,
-    strategy: str = "tpe",
+    strategy: str,
     pruner: str = "none",
 ) -> Strategy:
     """Open the record of a study with somebody who proposes.

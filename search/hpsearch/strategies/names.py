@@ -4,7 +4,7 @@ from __future__ import annotations
 
 __all__ = ["PRUNERS", "STRATEGIES"]
 
-STRATEGIES = ("tpe", "adaptive", "random", "grid", "gp", "cmaes", "kt-random", "kt-bayesian", "kt-hyperband")
+STRATEGIES = ("adaptive", "tpe", "random", "grid", "gp", "cmaes", "kt-random", "kt-bayesian", "kt-hyperband")
 """Who may propose; the first is the default."""
 PRUNERS = ("none", "median", "asha", "hyperband")
 """Who may stop trials early; the first is the default."""
