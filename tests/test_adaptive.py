@@ -68,7 +68,7 @@ def test_every_start_is_a_point_of_every_space(path):
 
 
 def test_a_start_takes_what_comes_nearest():
-    usual = STARTS[0]
+    usual = next(start for start in STARTS if start.name == "usual")
     domains = {
         "training.optimizer(Adam).learning_rate": (between(1e-2, 1e-1, log=True), 0.01),
         "model.body.stages": (between(1, 2), 2),

@@ -59,7 +59,7 @@ class Settings:
         resume: Whether a stopped trial may go on.
     """
 
-    starts: int = 6
+    starts: int = 7
     first_rung: float = 0.2
     spacing: float = 3.0
     keep: float = 1 / 3

@@ -33,6 +33,8 @@ _BACKBONES = (
     "VGG16",
 )
 
+_ANNEALED = ("cosine", "one_cycle", "onecycle", "cycle")
+
 
 def _doubling(first: int, most: int = 256) -> Callable[[str], float]:
     """Filters that double from stage to stage."""
@@ -56,17 +58,17 @@ _USUAL: Mapping[str, Wish] = {
     r"\bactivation$": ("relu",),
     r"\binitializer$": ("he_uniform", "he_normal"),
     r"\bpooling$": ("average", "flatten", "max"),
-    r"\bdense$": 1,
+    r"\bdense$": 0,
     r"\bunits$": 128,
     r"\bdense\[\d+\].*\bdropout$": 0.3,
-    r"\bdropout$": 0.2,
+    r"\bdropout$": 0.1,
     r"\binput_size$|\bsize$": 128,
     r"\bunfreeze_last$": 0,
     r"\bfrozen$": (True,),
     r"\boptimizer$": ("Adam", "AdamW", "RMSprop", "SGD"),
     r"\boptimizer\(SGD\).*learning_rate$": 3e-2,
     r"\bfine_tune\b.*learning_rate$": 1e-5,
-    r"learning_rate$|\blr$": 1e-3,
+    r"learning_rate$|\blr$": 2e-3,
     r"\bweight_decay$": 1e-4,
     r"\bbatch_size$": 64,
     r"\bschedule$": (None, "none"),
@@ -139,14 +141,22 @@ def _middle(domain: Choices | Between) -> Scalar:
 
 
 STARTS: Sequence[Start] = (
+    Start(
+        "quick",
+        {
+            r"\bfilters\b": _doubling(16),
+            r"\bdropout$": 0.0,
+            r"\bunits$": 64,
+            r"learning_rate$|\blr$": 2e-3,
+        },
+    ),
     Start("usual", {}),
     Start(
-        "flat",
+        "head",
         {
-            r"\bbody$": ("ConvNet",),
-            r"\bpooling$": ("flatten",),
-            r"\bfilters\b": _doubling(32, 32),
-            r"\bunits$": 64,
+            r"\bdense$": 1,
+            r"\bdropout$": 0.2,
+            r"learning_rate$|\blr$": 1e-3,
         },
     ),
     Start(
@@ -154,19 +164,8 @@ STARTS: Sequence[Start] = (
         {
             r"\bbody$": ("ConvNet",),
             r"\bfilters\b": _doubling(64),
-            r"\bdense$": 0,
-            r"\bdropout$": 0.3,
-            r"learning_rate$|\blr$": 2e-3,
-        },
-    ),
-    Start(
-        "careful",
-        {
-            r"\bdropout$": 0.4,
-            r"\bunits$": 256,
-            r"learning_rate$|\blr$": 5e-4,
-            r"\baugment$": ("light", "flip"),
-            r"\bunfreeze_last$": 20,
+            r"\bdropout$": 0.2,
+            r"\bschedule$": _ANNEALED,
         },
     ),
     Start(
@@ -176,8 +175,10 @@ STARTS: Sequence[Start] = (
             r"\bbatchnorm$": (None,),
             r"\bstages$": 2,
             r"\bpooling$": ("flatten",),
+            r"\bdense$": 1,
             r"\bdropout$": 0.0,
             r"\bunits$": 64,
+            r"learning_rate$|\blr$": 1e-3,
         },
     ),
     Start(
@@ -186,7 +187,18 @@ STARTS: Sequence[Start] = (
             r"\bbody$": ("ConvNet",),
             r"\boptimizer$": ("SGD",),
             r"\bbatchnorm$": ("before_activation", "after_activation"),
-            r"\bdropout$": 0.1,
+            r"\bschedule$": _ANNEALED,
+        },
+    ),
+    Start(
+        "careful",
+        {
+            r"\bdense$": 1,
+            r"\bdropout$": 0.4,
+            r"\bunits$": 256,
+            r"learning_rate$|\blr$": 5e-4,
+            r"\baugment$": ("light", "flip"),
+            r"\bunfreeze_last$": 20,
         },
     ),
 )
