@@ -19,7 +19,9 @@ import argparse
 import json
 import math
 import shlex
+import subprocess
 import sys
+from contextlib import suppress
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -31,7 +33,7 @@ from _searches import copied, given, hpsearch, shown
 from hpsearch.addresses import Choices, Parameter
 from hpsearch.declare import source
 from hpsearch.domains import Between, Scalar
-from hpsearch.resolve import from_answers, resolve
+from hpsearch.resolve import Suggest, from_answers, resolve
 from hpsearch.spacefile import load_space
 from hpsearch.strategies.starts import STARTS
 from hpsearch.study.folder import StudyFolder, open_study
@@ -94,9 +96,7 @@ def _enqueue_starts(space: Path, study: str, options: argparse.Namespace) -> Non
     tree = load_space(space).search
     recipes = dict.fromkeys(source(resolve(tree, start.choice)) for start in STARTS)
     for at, recipe in enumerate(recipes):
-        file = space.with_name(f"{space.stem}_start_{at}.txt")
-        file.write_text(recipe, encoding="utf-8")
-        hpsearch("enqueue", space, "--recipe", file, "--study", study, results=options.studies)
+        _enqueue(recipe, f"start_{at}", space, study, options)
 
 
 def _enqueue_near(space: Path, name: str, trials: int, options: argparse.Namespace) -> None:
@@ -106,17 +106,32 @@ def _enqueue_near(space: Path, name: str, trials: int, options: argparse.Namespa
     ended = [trial for trial in study.trials() if trial.state == "COMPLETE" and trial.answers]
     best = sorted(ended, key=lambda trial: -sign * (trial.score or -math.inf))[:BEST]
     tree, found = load_space(space).search, Random(trials)
-    for at in range(len(study.trials()), trials + len(load_space(space).baselines or {})):
-        parent = found.choice(best)
+    wanted = trials + len(load_space(space).baselines or {}) - len(study.trials())
+    known = {trial.recipe for trial in study.trials()}
+    for at in range(wanted):
+        while (recipe := source(resolve(tree, _near(found.choice(best), found)))) in known:
+            pass
+        known.add(recipe)
+        _enqueue(recipe, f"near_{trials}_{at}", space, name, options)
 
-        def suggest(parameter: Parameter, known: Any = parent.answers) -> Scalar:
-            if parameter.name in known and found.random() >= CHANGED:
-                return from_answers(known)(parameter)
-            return _drawn(parameter.domain, found)
 
-        file = space.with_name(f"{space.stem}_near_{at}.txt")
-        file.write_text(source(resolve(tree, suggest)), encoding="utf-8")
-        hpsearch("enqueue", space, "--recipe", file, "--study", name, results=options.studies)
+def _enqueue(recipe: str, called: str, space: Path, study: str, options: argparse.Namespace) -> None:
+    file = space.with_name(f"{space.stem}_{called}.txt")
+    file.write_text(recipe, encoding="utf-8")
+    with suppress(subprocess.CalledProcessError):  # two texts may mean the same network, which is not trained twice
+        hpsearch("enqueue", space, "--recipe", file, "--study", study, results=options.studies)
+
+
+def _near(parent: Trial, found: Random) -> Suggest:
+    """The choices of a trial, some of them changed."""
+    known = from_answers(parent.answers)
+
+    def suggest(parameter: Parameter) -> Scalar:
+        if parameter.name in parent.answers and found.random() >= CHANGED:
+            return known(parameter)
+        return _drawn(parameter.domain, found)
+
+    return suggest
 
 
 def _drawn(domain: Choices | Between, found: Random) -> Scalar:

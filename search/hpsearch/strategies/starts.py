@@ -1,9 +1,10 @@
 """Where a search begins: recipes as a practitioner would write them first, said for whatever space there is.
 
 A start says what it would like for a choice by the address at which the choice stands, such as ``learning_rate`` or
-``stages[1].filters[0]``; each choice then takes what comes nearest among what its space allows. A choice that no start
-knows, such as those of a ``build(hp)``, is taken from the middle of its range. Several starts that differ are a
-portfolio: Wistuba et al., "Sequential model-free hyperparameter tuning", ICDM 2015.
+``stages[1].filters[0]``, or by its name in a ``build(hp)``, such as ``units_1`` or ``dropout_rate``; each choice then
+takes what comes nearest among what its space allows. A choice that no start knows is taken from the middle of its
+range. Several starts that differ are a portfolio: Wistuba et al., "Sequential model-free hyperparameter tuning", ICDM
+2015.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import math
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 
 from hpsearch.addresses import Choices, Parameter
 from hpsearch.domains import Between, Scalar
@@ -37,10 +39,10 @@ _ANNEALED = ("cosine", "one_cycle", "onecycle", "cycle")
 
 
 def _doubling(first: int, most: int = 256) -> Callable[[str], float]:
-    """Filters that double from stage to stage."""
+    """Filters that double from stage to stage; in a name, the first number is taken for that of the stage."""
 
     def filters(address: str) -> float:
-        stage = re.search(r"stages\[(\d+)\]", address)
+        stage = re.search(r"stages\[(\d+)\]", address) or re.search(r"(\d+)", address)
         return float(min(first * 2 ** (int(stage[1]) if stage else 0), most))
 
     return filters
@@ -52,14 +54,14 @@ _USUAL: Mapping[str, Wish] = {
     r"\bconvs#$|\bfilters#$": 2,
     r"\bfilters\b": _doubling(32),
     r"\bkernel_size$": 3,
-    r"\bbatchnorm$": ("after_activation", "before_activation", "once_per_stage", True, None),
+    r"\bbatch_?norm$": ("after_activation", "before_activation", "once_per_stage", True, None),
     r"\bpool$": ("max",),
     r"\bresidual$|\bseparable$": (False,),
     r"\bactivation$": ("relu",),
     r"\binitializer$": ("he_uniform", "he_normal"),
-    r"\bpooling$": ("average", "flatten", "max"),
-    r"\bdense$": 0,
-    r"\bunits$": 128,
+    r"\bpooling$": ("average", "avg", "flatten", "max"),
+    r"\bdense#$|\bdense_layers#$": 0,
+    r"\bunits$|\bdense$": 128,
     r"\bdense\[\d+\].*\bdropout$": 0.3,
     r"\bdropout$": 0.1,
     r"\binput_size$|\bsize$": 128,
@@ -76,7 +78,20 @@ _USUAL: Mapping[str, Wish] = {
     r"\blabel_smoothing$": 0.0,
     r"\bclass_weight$": (None,),
 }
-"""What is usual in the field, by a regular expression on the address; ``#`` stands after the address of a count."""
+"""What is usual in the field, by a regular expression on the address; see `_expression`."""
+
+
+@cache
+def _expression(pattern: str) -> re.Pattern[str]:
+    """A regular expression in which ``\\b`` is where letters begin or end, and ``$`` is the end of a name.
+
+    The name may have a number behind it, or ``_rate``. ``#`` stands after the address of a count; a pattern that does
+    not say it does not mind.
+    """
+    letters = r"(?:(?<![a-zA-Z])(?=[a-zA-Z])|(?<=[a-zA-Z])(?![a-zA-Z]))"
+    parts = [part.replace(r"\b", letters) for part in re.split(r"(#?\$)", pattern)]
+    ends = {"#$": r"(?:_rate)?[_\d]*#$", "$": r"(?:_rate)?[_\d]*#?$"}
+    return re.compile("".join(ends.get(part, part) for part in parts))
 
 
 @dataclass(frozen=True)
@@ -100,7 +115,7 @@ class Start:
         domain = parameter.domain
         address = parameter.name + ("#" if _is_count(domain) else "")
         for pattern, wish in (*self.wishes.items(), *_USUAL.items()):
-            if re.search(pattern if "#" in pattern else pattern.replace("$", "#?$"), address):
+            if _expression(pattern).search(address):
                 found = _nearest(domain, wish(parameter.name) if callable(wish) else wish)
                 if found is not None:
                     return found[0]
@@ -124,6 +139,8 @@ def _nearest(domain: Choices | Between, wish: float | tuple[Scalar, ...]) -> tup
 
 
 def _alike(liked: Scalar, label: Scalar) -> bool:
+    if isinstance(liked, str) and isinstance(label, str):
+        return liked.casefold() == label.casefold()
     return type(liked) is type(label) and liked == label
 
 
@@ -154,7 +171,7 @@ STARTS: Sequence[Start] = (
     Start(
         "head",
         {
-            r"\bdense$": 1,
+            r"\bdense#$|\bdense_layers#$": 1,
             r"\bdropout$": 0.2,
             r"learning_rate$|\blr$": 1e-3,
         },
@@ -172,10 +189,10 @@ STARTS: Sequence[Start] = (
         "plain",
         {
             r"\bbody$": ("ConvNet",),
-            r"\bbatchnorm$": (None,),
+            r"\bbatch_?norm$": (None,),
             r"\bstages$": 2,
             r"\bpooling$": ("flatten",),
-            r"\bdense$": 1,
+            r"\bdense#$|\bdense_layers#$": 1,
             r"\bdropout$": 0.0,
             r"\bunits$": 64,
             r"learning_rate$|\blr$": 1e-3,
@@ -186,14 +203,14 @@ STARTS: Sequence[Start] = (
         {
             r"\bbody$": ("ConvNet",),
             r"\boptimizer$": ("SGD",),
-            r"\bbatchnorm$": ("before_activation", "after_activation"),
+            r"\bbatch_?norm$": ("before_activation", "after_activation"),
             r"\bschedule$": _ANNEALED,
         },
     ),
     Start(
         "careful",
         {
-            r"\bdense$": 1,
+            r"\bdense#$|\bdense_layers#$": 1,
             r"\bdropout$": 0.4,
             r"\bunits$": 256,
             r"learning_rate$|\blr$": 5e-4,
