@@ -6,11 +6,10 @@ import keras
 import numpy as np
 import pytest
 
-from hpsearch import SGD, Augment, ConvNet, Dense, HyperModel, MobileNetV2, Model, Plateau, Recipe, Stage, Training
-from hpsearch.blocks.frozen import leaves
+from hpsearch import SGD, Augment, ConvNet, HyperModel, Model, Plateau, Recipe, Stage, Training
 from hpsearch.data.parts import image_part
 from hpsearch.resolve import from_answers
-from hpsearch.training.build import UserCodeError, build, build_network, with_momentum
+from hpsearch.training.build import UserCodeError, build
 from hpsearch.training.fit import NotFiniteError, evaluate, fit, refit
 from hpsearch.training.inputs import image_inputs
 from hpsearch.training.watch import Watch
@@ -174,25 +173,3 @@ def test_a_recipe_is_not_changed_by_training():
     before = replace(network.recipe)
     trained(network)
     assert network.recipe == before
-
-
-@pytest.mark.parametrize(("images", "batch", "momentum"), [(32, 32, 0.5), (1024, 32, 0.875), (45_000, 32, 0.99)])
-def test_the_momentum_of_batch_normalisation_fits_the_steps_of_an_epoch_unless_it_is_said(images, batch, momentum):
-    body = ConvNet(stages=[Stage(filters=4, batchnorm_momentum=0.7), Stage(filters=4)], batchnorm="after_activation")
-    recipe = Recipe(
-        model=Model(body=body, dense=[Dense(units=4, batchnorm="before_activation")]),
-        training=Training(epochs=1, batch_size=batch),
-    )
-    network = build_network(with_momentum(recipe, images).model, image_inputs((8, 8, 1), 10, 16.0))
-    found = [layer.momentum for layer in network.layers if hasattr(layer, "momentum")]
-    assert found == [0.7, momentum, momentum]
-
-
-@pytest.mark.parametrize(("options", "momenta"), [({"frozen": False}, {0.5}), ({"unfreeze_last": 10}, {0.999})])
-def test_so_does_that_of_a_backbone_that_is_not_frozen(options, momenta):
-    """What is frozen in part keeps its statistics."""
-    body = MobileNetV2(weights=None, alpha=0.35, **options)
-    recipe = Recipe(model=Model(body=body), training=Training(epochs=1, batch_size=32))
-    network = build_network(with_momentum(recipe, 64).model, image_inputs((32, 32, 3), 10, 255.0))
-    found = {layer.momentum for layer in leaves(network) if isinstance(layer, keras.layers.BatchNormalization)}
-    assert found == momenta

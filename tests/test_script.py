@@ -253,6 +253,27 @@ def test_the_network_of_the_script_is_the_same(name, digits, tmp_path):
     assert max(map(len, text.splitlines())) <= 110
 
 
+@pytest.mark.parametrize("name", ["residual", "bare"])
+def test_the_script_finds_the_same_statistics(name, digits, tmp_path):
+    """Those of batch normalisation, which are not followed where the recipe does not say how slowly."""
+    from hpsearch.training.statistics import Statistics
+
+    _, inputs, source = digits
+    model = replace(VOCABULARY[name], dense=[Dense(units=8, batchnorm="after_activation")])
+    built = built_of(Recipe(model=model, training=Training(epochs=4, batch_size=16)), inputs)
+    module = written(built, source, tmp_path)
+    network = module.build_model()
+    network.set_weights(built.network.get_weights())
+    (x, _), _ = module.load_data()
+    module.settle(network, x)
+    before = built.network.get_weights()
+    Statistics(built.network, x, 16).find()
+    pairs = list(zip(network.get_weights(), built.network.get_weights(), strict=True))
+    assert all(np.array_equal(*pair) for pair in pairs)
+    assert any(not np.array_equal(*pair) for pair in zip(before, network.get_weights(), strict=True))
+    assert momenta(network) == momenta(built.network)
+
+
 @pytest.mark.parametrize("name", TRAININGS)
 def test_the_script_trains_as_the_recipe_says(name, digits, tmp_path):
     """Each way of training learns; a bad loss or a rate that is lost would not."""

@@ -39,8 +39,8 @@ class Backbone(Declared):
             stored statistics.
         unfreeze_last: How many of a frozen backbone's last layers learn all the same; batch normalisation among them
             stays as it is.
-        batchnorm_momentum: How slowly the moving statistics of a backbone follow that is not frozen. None fits it to
-            the number of steps of an epoch, as ``ConvNet`` does: Keras's 0.999 needs thousands of steps.
+        batchnorm_momentum: How slowly the moving statistics of a backbone follow that is not frozen. None replaces
+            them after every epoch, as ``ConvNet`` does: with Keras's 0.999 they need thousands of steps.
     """
 
     pixels: ClassVar[str] = "0..255"
@@ -120,7 +120,7 @@ class Backbone(Declared):
         backbone.name = prefix + backbone.name
         if self.frozen:
             freeze(backbone, self.unfreeze_last)
-        elif self.batchnorm_momentum is not None:
+        else:
             follow(backbone, self.batchnorm_momentum)
         return backbone(self.preprocessed(x, prefix), training=False if self.frozen else None)
 

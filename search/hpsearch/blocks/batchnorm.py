@@ -1,19 +1,19 @@
-"""Batch normalisation, and how slowly its moving statistics follow."""
+"""Batch normalisation, and where its statistics for inference come from."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 from hpsearch.blocks.frozen import leaves
 from hpsearch.declare import Maybe, Number
 
-__all__ = ["MOMENTUM", "batchnorm", "follow"]
+__all__ = ["MOMENTUM", "batchnorm", "follow", "left_to_training"]
 
 MOMENTUM = Maybe(Number(at_least=0, below=1))
-"""None leaves the momentum to the number of steps of an epoch; whoever trains knows it and says it before building."""
+"""None leaves the statistics to whoever trains, who finds them anew after every epoch."""
 
-_UNKNOWN = 0.9
-"""For a network that is built without being trained."""
+_LEFT = "statistics_left_to_training"
 
 
 def batchnorm(x: Any, momentum: float | None, name: str) -> Any:
@@ -24,23 +24,48 @@ def batchnorm(x: Any, momentum: float | None, name: str) -> Any:
 
     Args:
         x: A symbolic tensor, float.
-        momentum: How slowly the moving statistics follow.
+        momentum: How slowly the moving statistics follow, or None.
         name: The name of the layer.
     """
     from keras import layers
 
-    return layers.BatchNormalization(momentum=_UNKNOWN if momentum is None else momentum, name=name)(x)
+    if momentum is not None:
+        return layers.BatchNormalization(momentum=momentum, name=name)(x)
+    layer = layers.BatchNormalization(name=name)
+    _leave_to_training([layer])
+    return layer(x)
 
 
-def follow(network: Any, momentum: float) -> None:
-    """Have the moving statistics of a network that somebody else built follow as slowly as this.
+def follow(network: Any, momentum: float | None) -> None:
+    """Say where the statistics of a network come from that somebody else built.
 
     Args:
         network: A Keras model.
-        momentum: How slowly.
+        momentum: How slowly the moving statistics follow, or None.
     """
+    found = _normalising(network)
+    if momentum is None:
+        _leave_to_training(found)
+        return
+    for layer in found:
+        layer.momentum = momentum
+
+
+def left_to_training(network: Any) -> list[Any]:
+    """The layers of batch normalisation whose statistics are found anew after every epoch.
+
+    Args:
+        network: A Keras model, as it was built here; one that was loaded from a file has none.
+    """
+    return [layer for layer in _normalising(network) if getattr(layer, _LEFT, False) and layer.trainable]
+
+
+def _normalising(network: Any) -> list[Any]:
     from keras import layers
 
-    for layer in leaves(network):
-        if isinstance(layer, layers.BatchNormalization):
-            layer.momentum = momentum
+    return [layer for layer in leaves(network) if isinstance(layer, layers.BatchNormalization)]
+
+
+def _leave_to_training(found: Iterable[Any]) -> None:
+    for layer in found:
+        setattr(layer, _LEFT, True)

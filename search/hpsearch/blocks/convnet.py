@@ -64,8 +64,9 @@ class ConvNet(Declared):
         use_bias: Whether the convolutions have a bias.
         batchnorm: Where batch normalisation stands: None, ``"before_activation"``, ``"after_activation"`` of every
             convolution, or ``"once_per_stage"``, after the last activation of a stage.
-        batchnorm_momentum: How slowly the moving statistics follow. None fits it to the number of steps of an epoch, so
-            that every epoch is validated with statistics of its own: Keras's 0.99 needs hundreds of steps for that.
+        batchnorm_momentum: How slowly the moving statistics follow. None replaces them after every epoch by those of
+            512 training images as the network sees them then: moving ones lag behind, and Keras's 0.99 needs hundreds
+            of steps to forget what they began with.
         separable: Whether convolutions are depthwise separable: one window a channel, then a 1x1 convolution across
             channels (Chollet, "Xception", CVPR 2017). Initializer, constraint and penalty hold for both.
         residual: Whether what goes into a stage is added to what its convolutions give (He et al., "Deep residual

@@ -31,8 +31,9 @@ class Dense(Declared):
         activation: A Keras activation by name.
         dropout: Share of its outputs set to zero while training.
         batchnorm: Where batch normalisation stands: None, ``"before_activation"`` or ``"after_activation"``.
-        batchnorm_momentum: How slowly the moving statistics follow. None fits it to the number of steps of an epoch, so
-            that every epoch is validated with statistics of its own: Keras's 0.99 needs hundreds of steps for that.
+        batchnorm_momentum: How slowly the moving statistics follow. None replaces them after every epoch by those of
+            some training rows as the network sees them then: moving ones lag behind, and Keras's 0.99 needs hundreds
+            of steps to forget what they began with.
         initializer: A Keras initializer by name, for the kernel.
         use_bias: Whether there is a bias.
         kernel_constraint: ``MaxNorm(3)`` or None.

@@ -9,6 +9,7 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
+from hpsearch.blocks.batchnorm import follow
 from hpsearch.blocks.files import content_of, located
 from hpsearch.blocks.frozen import freeze, thaw, thaw_conflict
 from hpsearch.blocks.resize import INPUT_SIZE, resized
@@ -88,6 +89,7 @@ class Pretrained(Declared):
             freeze(network, self.unfreeze_last)
         else:
             thaw(network)
+            follow(network, None)
         return network(x, training=False if self.frozen else None)
 
     def _loaded(self, path: Path) -> Any:

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass, replace
 from typing import Any
 
-from hpsearch.blocks.augment import Augment, copies_of
+from hpsearch.blocks.augment import Augment
 from hpsearch.blocks.backbones import Backbone
 from hpsearch.blocks.concat import Branch, Concat
 from hpsearch.blocks.convnet import ConvNet
 from hpsearch.blocks.dense import Dense
 from hpsearch.blocks.pretrained import Pretrained
 from hpsearch.blocks.reading import check_body, read_by
-from hpsearch.blocks.stage import Stage
 from hpsearch.blocks.tiled import Tiled, shape_read
 from hpsearch.declare import transformed
 from hpsearch.errors import HpsearchError, ModelError, WeightsError, join_address
@@ -29,7 +27,6 @@ __all__ = [
     "augmented",
     "build",
     "build_network",
-    "with_momentum",
     "without_weights",
 ]
 
@@ -264,28 +261,6 @@ def without_weights(recipe: Any) -> Any:
         return replace(part, weights=None) if isinstance(part, Backbone) else part
 
     return transformed(recipe, untrained)
-
-
-def with_momentum(recipe: Recipe, images: int) -> Recipe:
-    """The recipe with the momentum of its batch normalisation said where it was left to the number of steps.
-
-    After one epoch, two per cent of the moving statistics are still what they started from, however few the steps are:
-    Keras's 0.99 needs 400 of them for that, and until then a good network is validated with stale statistics.
-
-    Args:
-        recipe: A recipe without domains.
-        images: How many images are trained on; of each an epoch may have several copies.
-    """
-    steps = max(math.ceil(images * copies_of(recipe.training.augment) / recipe.training.batch_size), 1)
-    momentum = round(min(max(1 - 4 / steps, 0.5), 0.99), 3)
-
-    def said(part: Any) -> Any:
-        follows = isinstance(part, ConvNet | Stage | Dense) or (isinstance(part, Backbone) and not part.frozen)
-        left = follows and part.batchnorm_momentum is None
-        return replace(part, batchnorm_momentum=momentum) if left else part
-
-    changed: Recipe = transformed(recipe, said)
-    return changed
 
 
 def _first_line(error: BaseException) -> str:

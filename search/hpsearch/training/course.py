@@ -91,6 +91,8 @@ class Course:
         self.on_epoch: Callable[[int], None] = lambda _: None
         self.on_phase: Callable[[int], None] = lambda _: None
         """Makes a phase ready, from 0: says its trainer, network, state and callbacks in place of the last."""
+        self.settle: Callable[[], None] = lambda: None
+        """Called when all steps of an epoch are done, before the network is judged by what it is then."""
         self._keeper: Keeper | None = None
         self._remembered: Checkpoint | None = None  # what callbacks and random numbers go on from
         self._metrics: dict[str, NDArray[Any]] | None = None  # of the epoch whose validation is in progress
@@ -244,6 +246,7 @@ class Course:
         """All steps of an epoch are done; what they measured is forgotten after this."""
         if self.steps is not None and self._keeper is not None:
             self._metrics = values_of({"metrics": self.trainer.metrics_variables})
+        self.settle()
 
     def validation_step_begins(self) -> None:
         """A step of validation begins.

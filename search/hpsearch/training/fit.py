@@ -25,6 +25,7 @@ from hpsearch.training.feeding import Feed, scaled, served, validating
 from hpsearch.training.inputs import Inputs, fed
 from hpsearch.training.plan import Plan
 from hpsearch.training.saving import Saving
+from hpsearch.training.statistics import Statistics
 from hpsearch.training.watch import Leaving, Watch
 
 __all__ = ["NotFiniteError", "Outcome", "Saving", "compiled", "encoded", "evaluate", "fit", "refit"]
@@ -141,6 +142,7 @@ def refit(
         return [] if plan.follows_steps else [replay]
 
     _train(plan, course, seed=seed, callbacks=callbacks, saving=None)
+    course.settle()
 
 
 def evaluate(
@@ -193,6 +195,7 @@ def _train(plan: Plan, course: Course, *, seed: int, callbacks: Callable[[], lis
         plan.enter(number)
         course.trainer, course.network, course.state = plan.trainer, plan.network, plan.state
         course.callbacks = callbacks()
+        course.settle = _statistics(plan).find
 
     course.on_phase, course.seed = begin, seed
     begin(0)
@@ -211,6 +214,11 @@ def _train(plan: Plan, course: Course, *, seed: int, callbacks: Callable[[], lis
         raise UserCodeError(
             f"training what build(hp) made raised {type(error).__name__}: {gist(error)[:300]}"
         ) from error
+
+
+def _statistics(plan: Plan) -> Statistics:
+    x, _ = encoded(plan.now, plan.parts[0], plan.trained.inputs)
+    return Statistics(plan.network, x, plan.built.recipe.training.batch_size)
 
 
 def _data(plan: Plan) -> list[_Data]:

@@ -323,13 +323,11 @@ class _Trainer:
 
     def _build(self, recipe: Any, suggest: Any) -> Any:
         """The network of a recipe, pretrained weights taken from this machine where they are."""
-        from hpsearch.training.build import build, with_momentum
+        from hpsearch.training.build import build
         from hpsearch.training.pretrained import impatient_downloads, to_download, with_local_weights
 
         folders = [folder for folder in (self.setup.data_dir, self.setup.imports) if folder is not None]
-        # Retraining on train + validation takes the momentum of the validated run, like its learning rates.
-        said = with_momentum(recipe, len(self.data.train.labels))
-        local = with_local_weights(said, self.inputs, folders)
+        local = with_local_weights(recipe, self.inputs, folders)
         wanted = to_download(local, self.inputs)
         for file in wanted:
             if file in self.lost:

@@ -7,7 +7,11 @@ from dataclasses import dataclass
 from itertools import groupby
 from typing import Any
 
+import keras
+
 from hpsearch.blocks.augment import Augment
+from hpsearch.blocks.batchnorm import left_to_training
+from hpsearch.blocks.frozen import leaves
 from hpsearch.declare import source
 from hpsearch.metrics import extra
 from hpsearch.phases import Phase, phases_of
@@ -19,6 +23,7 @@ from hpsearch.training.inputs import Inputs
 from hpsearch.training.script.calls import Call, Raw, call_of
 from hpsearch.training.script.model import frozen_networks
 from hpsearch.training.script.network import statement
+from hpsearch.training.statistics import BATCHES, IMAGES, ROWS
 
 __all__ = ["Replay", "augmented_lines", "evaluate_text", "train_text"]
 
@@ -72,6 +77,9 @@ def train_text(built: Built, inputs: Inputs, replay: Replay) -> str:
             continue
         budget = phase.epochs + (over if number == len(phases) - 1 else 0)
         body += _phase(built, inputs, phase, rates, budget, several)
+    if left_to_training(built.network):
+        above.append(_settle(built))
+        body += [""] * several + ["    settle(model, x)"]
     doc = f'    """Train for {len(replay.learning_rates)} epochs, after which the winner was best on validation."""'
     function = "\n".join(["def train(model, x, y):", doc, *body])
     return "\n\n\n".join([*above, function])
@@ -188,6 +196,38 @@ def _amount_loss(kind: str, scale: float) -> str:
         '    """The error in standard deviations, so that amounts of any unit train alike."""',
         "    y = ops.reshape(ops.cast(y, told.dtype), (-1, 1))",
         f"    return keras.losses.{kind}(y / {scale!r}, told / {scale!r})",
+    ]
+    return "\n".join(lines)
+
+
+def _settle(built: Built) -> str:
+    """The function that finds the statistics of batch normalisation anew."""
+    left = left_to_training(built.network)
+    every = [layer for layer in leaves(built.network) if isinstance(layer, keras.layers.BatchNormalization)]
+    others = [layer.name for layer in every if layer.trainable and not any(layer is each for each in left)]
+    which = "layer.trainable" + (f" and layer.name not in {source(tuple(others))}" if others else "")
+    rows = IMAGES if _images(built) else ROWS
+    several = len(built.network.inputs) > 1
+    given = "{name: rows[chosen] for name, rows in x.items()}" if several else "x[chosen]"
+    count = "len(next(iter(x.values())))" if several else "len(x)"
+    size = BATCHES * built.recipe.training.batch_size
+    lines = [
+        "def settle(model, x):",
+        '    """Have batch normalisation use what the trained network sees, not averages over past steps."""',
+        "    every = [layer for layer in leaves(model) if isinstance(layer, layers.BatchNormalization)]",
+        f"    found = [layer for layer in every if {which}]",
+        "    kept = [(layer, layer.call, layer.momentum) for layer in found]",
+        "    for layer, call, _ in kept:",
+        "        layer.call = lambda x, training=None, mask=None, call=call: call(x, training=True, mask=mask)",
+        f"    some = np.sort(np.random.default_rng(0).choice({count}, min({rows}, {count}), replace=False))",
+        f"    for number, start in enumerate(range(0, len(some), {size})):",
+        f"        chosen = some[start : start + {size}]",
+        "        for layer in found:",
+        "            layer.momentum = number / (number + 1)  # the mean over all rows so far",
+        f"        model({given}, training=False)",
+        "    for layer, _, momentum in kept:",
+        "        del layer.call",
+        "        layer.momentum = momentum",
     ]
     return "\n".join(lines)
 

@@ -128,7 +128,7 @@ def _frozen(body: Any, network: Any) -> Iterator[str]:
     if not body.frozen:
         if isinstance(body, Pretrained):
             yield "NAME.trainable = True"
-        else:
+        elif body.batchnorm_momentum is not None:
             yield from _followed(network)
         return
     layers = list(leaves(network))
