@@ -145,6 +145,21 @@ def test_who_was_stopped_goes_on_once_it_is_among_the_best(adaptive, maximize):
     assert begun(strategy).parent is None
 
 
+def test_who_was_stopped_by_others_does_not_go_on(adaptive):
+    """By a user, or because it takes too long: in the very epoch in which the strategy might have stopped it."""
+    strategy = adaptive()
+    for score in (0.5, 0.6):
+        trained(strategy, begun(strategy).number, [score] * 9)
+    last = begun(strategy).number
+    for epoch in (1, 2, 3):
+        strategy.report(last, epoch, 0.55)
+    strategy.stop(last, 0.55)
+    assert not strategy.may_continue(last)
+    for score in (0.1, 0.2, 0.3):
+        trained(strategy, begun(strategy).number, [score] * 9)
+    assert begun(strategy).parent is None
+
+
 def test_so_many_checkpoints_stay_and_no_more(adaptive):
     strategy = adaptive(Settings(starts=0, like=0.0, first_rung=1 / 3, paused=2, keep=0.1))
     numbers = []

@@ -13,8 +13,8 @@ from hpsearch.study.trial import Epoch
 
 __all__ = ["TIMED_EPOCHS", "TRIAL_SHARE", "Limits", "Target"]
 
-TRIAL_SHARE = 0.1
-"""The share of the time budget that one trial may take: a search wants to see ten at least."""
+TRIAL_SHARE = 0.25
+"""The share of the time budget that one trial may take: a search wants to see four at least."""
 TIMED_EPOCHS = 2
 """How many epochs are timed before a trial is found too slow."""
 COMPILING = 10.0
@@ -107,4 +107,4 @@ class Limits:
         sure = epoch.seconds - COMPILING if epoch.epoch == 1 else epoch.seconds
         if epoch.epoch > TIMED_EPOCHS or sure * epochs <= TRIAL_SHARE * slots * (self.seconds or float("inf")):
             return ""
-        return f"too slow: {epochs} epochs of {epoch.seconds:.0f} s are over a tenth of the time budget"
+        return f"too slow: {epochs} epochs of {epoch.seconds:.0f} s are over a quarter of the time budget"

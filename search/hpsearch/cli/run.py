@@ -142,7 +142,7 @@ def run(
     The hand-made baselines are trained first, then what the search proposes, until a budget is used up or Ctrl-C.
     Budgets are totals of the study: the same command again resumes it, and a higher --trials or --for extends it.
     Whatever ends a run, kills included, the same command goes on where it was: finished trials stay, and the others
-    continue from their last checkpoint. With --for, a trial that would take over a tenth of the time is stopped after
+    continue from their last checkpoint. With --for, a trial that would take over a quarter of the time is stopped after
     an epoch or two.
 
     \b

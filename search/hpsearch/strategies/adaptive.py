@@ -38,6 +38,8 @@ START = "start"
 LIKE = "like"
 MODEL = "model"
 CHANGES = "changes"
+STOPPED = "stopped"
+"""At which rung; a trial that was stopped by a user, or for its time, has none and does not go on."""
 
 
 @dataclass(frozen=True)
@@ -144,7 +146,10 @@ class Adaptive(Recorded):
         if LABEL in trial.user_attrs:
             return False
         reached = max(trial.intermediate_values, default=0)
-        return any(reached == rung and self._stops(trial, trials, rung) for rung in self._rungs)
+        if reached not in self._rungs or not self._stops(trial, trials, reached):
+            return False
+        self.record.note(number, STOPPED, reached)
+        return True
 
     def _stops(self, trial: FrozenTrial, trials: Sequence[FrozenTrial], rung: int) -> bool:
         mine = self._promise(trial, rung)
@@ -193,7 +198,7 @@ class Adaptive(Recorded):
             if trial.state == TrialState.PRUNED
             and not is_infeasible(trial)
             and trial.number not in continued
-            and max(trial.intermediate_values, default=0) == rung
+            and trial.user_attrs.get(STOPPED) == rung
             and (value := self._promise(trial, rung)) is not None
         ]
         found.sort(key=lambda each: each[:2], reverse=True)
