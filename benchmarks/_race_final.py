@@ -14,7 +14,7 @@ from typing import Any
 
 import keras
 import numpy as np
-from _race_network import BATCH, EPOCHS, Fixed, network
+from _race_network import BATCH, EPOCHS, Fixed, network, settled
 
 
 def main() -> None:
@@ -33,12 +33,13 @@ def _trained(job: dict[str, Any], parts: dict[str, Any], seed: int) -> float:
     """What the choices of a peer score when they are trained again, with the weights of the best epoch."""
     keras.backend.clear_session()
     keras.utils.set_random_seed(seed)
-    model = network(Fixed(job["values"]), job["shape"], job["classes"], job["momentum"])
+    model = network(Fixed(job["values"]), job["shape"], job["classes"])
     x, seen = (parts[f"x_{part}"].astype("float32") / job["white"] for part in ("train", "validation"))
     best = Best()
     validation = seen, parts["y_validation"]
+    callbacks = [settled(x), best] if job["blocks"] == "hpsearch" else [best]
     model.fit(
-        x, parts["y_train"], validation_data=validation, epochs=EPOCHS, batch_size=BATCH, verbose=0, callbacks=[best]
+        x, parts["y_train"], validation_data=validation, epochs=EPOCHS, batch_size=BATCH, verbose=0, callbacks=callbacks
     )
     model.set_weights(best.weights)
     return _share(model, parts, job["white"])

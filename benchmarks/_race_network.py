@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
-__all__ = ["BATCH", "EPOCHS", "Fixed", "Hyperparameters", "network"]
+__all__ = ["BATCH", "EPOCHS", "Fixed", "Hyperparameters", "network", "settled"]
 
 EPOCHS = 12
 BATCH = 128
@@ -42,30 +42,28 @@ class Fixed:
         return float(self.values[name])
 
 
-def network(hp: Hyperparameters, shape: Sequence[int], classes: int, momentum: float | None) -> Any:
+def network(hp: Hyperparameters, shape: Sequence[int], classes: int) -> Any:
     """A compiled network.
 
     Args:
         hp: Who chooses.
         shape: Height, width and channels of an image, which comes as float32 from 0 to 1.
         classes: How many classes there are.
-        momentum: Of batch normalisation; None is what Keras does where nothing is said.
     """
     import keras
     from keras import layers
 
     norm = hp.Choice("batchnorm", ["none", "conv", "stage"])
     drop = hp.Float("conv_dropout", 0.0, 0.5)
-    options = {} if momentum is None else {"momentum": momentum}
     inputs = x = keras.Input(tuple(shape))
     for stage in range(hp.Int("stages", 1, 3)):
         for conv in range(hp.Int(f"convs_{stage}", 1, 2)):
             filters = hp.Choice(f"filters_{stage}_{conv}", [8, 16, 32, 64])
             x = layers.Conv2D(filters, 3, padding="same", activation="relu")(x)
             if norm == "conv":
-                x = layers.BatchNormalization(**options)(x)
+                x = layers.BatchNormalization()(x)
         if norm == "stage":
-            x = layers.BatchNormalization(**options)(x)
+            x = layers.BatchNormalization()(x)
         x = layers.MaxPooling2D()(x)
         x = layers.Dropout(drop)(x)
     pooled = (
@@ -83,3 +81,28 @@ def network(hp: Hyperparameters, shape: Sequence[int], classes: int, momentum: f
     optimizer = keras.optimizers.Adam(rate) if adam else keras.optimizers.SGD(rate, momentum=0.9)
     model.compile(optimizer=optimizer, loss="sparse_categorical_crossentropy", metrics=["accuracy"])
     return model
+
+
+def settled(x: Any) -> Any:
+    """A callback that finds the statistics of batch normalisation anew before every validation, as hpsearch does.
+
+    Args:
+        x: The images that are trained on, float32 (n, height, width, channels).
+    """
+    import keras
+
+    from hpsearch.blocks.batchnorm import follow
+    from hpsearch.training.statistics import Statistics
+
+    class Settled(keras.callbacks.Callback):  # type: ignore[misc]  # Keras has no types
+        def __deepcopy__(self, memo: Any) -> Settled:  # Keras Tuner copies callbacks for every trial
+            return Settled()
+
+        def on_train_begin(self, logs: Any = None) -> None:
+            follow(self.model, None)
+            self.statistics = Statistics(self.model, x, BATCH)
+
+        def on_test_begin(self, logs: Any = None) -> None:
+            self.statistics.find()
+
+    return Settled()

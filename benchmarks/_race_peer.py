@@ -15,7 +15,7 @@ from typing import Any
 
 import keras
 import numpy as np
-from _race_network import BATCH, EPOCHS, network
+from _race_network import BATCH, EPOCHS, network, settled
 
 ENDLESS = 1_000_000
 """Trials; the race ends by the clock."""
@@ -93,11 +93,15 @@ def main() -> None:
     search(job, data, log)
 
 
+def _callbacks(job: dict[str, Any], x: Any, log: Log) -> list[Any]:
+    return [settled(x), Epochs(log)] if job["blocks"] == "hpsearch" else [Epochs(log)]
+
+
 def _keras_tuner(job: dict[str, Any], data: tuple[Any, ...], log: Log) -> None:
     import keras_tuner
 
     def build(hp: Any) -> Any:
-        model = network(hp, job["shape"], job["classes"], job["momentum"])
+        model = network(hp, job["shape"], job["classes"])
         log.write(values=dict(hp.values))
         return model
 
@@ -117,7 +121,8 @@ def _keras_tuner(job: dict[str, Any], data: tuple[Any, ...], log: Log) -> None:
             tuner = keras_tuner.Hyperband(build, max_epochs=EPOCHS, hyperband_iterations=ENDLESS, **common)
     x, y, validation = data
     epochs = {} if job["who"] == "kt-hyperband" else {"epochs": EPOCHS}
-    tuner.search(x, y, validation_data=validation, batch_size=BATCH, callbacks=[Epochs(log)], verbose=0, **epochs)
+    callbacks = _callbacks(job, x, log)
+    tuner.search(x, y, validation_data=validation, batch_size=BATCH, callbacks=callbacks, verbose=0, **epochs)
 
 
 def _optuna(job: dict[str, Any], data: tuple[Any, ...], log: Log) -> None:
@@ -137,7 +142,7 @@ def _optuna(job: dict[str, Any], data: tuple[Any, ...], log: Log) -> None:
 
     def objective(trial: Any) -> float:
         keras.backend.clear_session()
-        model = network(Suggested(trial), job["shape"], job["classes"], job["momentum"])
+        model = network(Suggested(trial), job["shape"], job["classes"])
         log.write(values=dict(trial.params))
         told = model.fit(
             x,
@@ -146,7 +151,7 @@ def _optuna(job: dict[str, Any], data: tuple[Any, ...], log: Log) -> None:
             epochs=EPOCHS,
             batch_size=BATCH,
             verbose=0,
-            callbacks=[Epochs(log), Pruning(trial)],
+            callbacks=[*_callbacks(job, x, log), Pruning(trial)],
         )
         scores = told.history["val_accuracy"]
         if len(scores) < EPOCHS:

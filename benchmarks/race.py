@@ -10,11 +10,11 @@ images that nobody searched on.
 
     python benchmarks/race.py --data-dir DATA                      CIFAR-10, 480 s, 3 seeds: about four hours
     python benchmarks/race.py --seconds 60 --seeds 1 --data digits --contestants hpsearch optuna-median
-    python benchmarks/race.py --momentum 0.9 ...                   the peers with this momentum of batch normalisation
+    python benchmarks/race.py --blocks hpsearch ...                the peers with the batch normalisation of hpsearch
 
-The peers get what Keras does where nothing is said; with `--momentum` they get the momentum that the blocks of hpsearch
-would take, so that what comes from the strategy and what from the blocks can be told apart. Keras Tuner needs
-tensorboard: `pip install keras-tuner tensorboard`.
+The peers get what Keras does where nothing is said; with `--blocks hpsearch` the statistics of their batch
+normalisation are found anew after every epoch, as hpsearch does, so that what comes from the strategy and what from the
+blocks can be told apart. Keras Tuner needs tensorboard: `pip install keras-tuner tensorboard`.
 """
 
 # ruff: noqa: T201  # a table on standard output is what this is for
@@ -114,7 +114,7 @@ def main() -> int:
         "train": options.train,
         "validation": options.validation,
         "seconds": options.seconds,
-        "momentum": options.momentum,
+        "blocks": options.blocks,
         "contestants": {},
     }
     for seed in range(options.seeds):
@@ -141,9 +141,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--seconds", type=int, default=480, help="for each contestant")
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--again", type=int, default=3, help="with how many seeds each winner is trained again")
-    parser.add_argument(
-        "--momentum", type=float, help="of the peers' batch normalisation; what Keras does if not given"
-    )
+    parser.add_argument("--blocks", choices=("keras", "hpsearch"), default="keras", help="of the peers")
     parser.add_argument("--contestants", nargs="+", choices=(*PEERS, *OURS), default=[*PEERS, *OURS])
     parser.add_argument("--keep", type=Path, help="a folder for everything; what is there already is not run again")
     parser.add_argument("--output", type=Path, help="where to write a .json and a .md")
@@ -183,7 +181,7 @@ def _improvements(told: list[Told]) -> list[tuple[float, float]]:
 
 
 def _peer(who: str, seed: int, images: Images, options: argparse.Namespace, own: Path) -> tuple[list[Told], Any]:
-    job = {**images.job, "who": who, "seed": seed, "momentum": options.momentum, "log": str(own / "log.jsonl")}
+    job = {**images.job, "who": who, "seed": seed, "blocks": options.blocks, "log": str(own / "log.jsonl")}
     (own / "job.json").write_text(json.dumps({**job, "folder": str(own)}), encoding="utf-8")
     (own / "log.jsonl").unlink(missing_ok=True)
     began = time.time()
@@ -193,6 +191,7 @@ def _peer(who: str, seed: int, images: Images, options: argparse.Namespace, own:
             stdout=output,
             stderr=output,
             start_new_session=True,
+            env=_environment(),
         )
         _until(process, began + options.seconds)
     told, values = [], None
@@ -264,14 +263,18 @@ def _command(name: str, own: Path) -> list[Any]:
 
 
 def _environment() -> dict[str, str]:
-    return {**os.environ, "PYTHONPATH": str(SOURCE)}
+    return {**os.environ, "PYTHONPATH": str(SOURCE), "TF_CPP_MIN_LOG_LEVEL": "3"}
 
 
 def _final(own: Path, job: dict[str, Any]) -> list[float]:
     path = own / "final.json"
     path.write_text(json.dumps(job), encoding="utf-8")
     told = subprocess.run(
-        [sys.executable, HERE / "_race_final.py", path], check=True, text=True, stdout=subprocess.PIPE
+        [sys.executable, HERE / "_race_final.py", path],
+        check=True,
+        text=True,
+        stdout=subprocess.PIPE,
+        env=_environment(),
     )
     scores: list[float] = json.loads(told.stdout.splitlines()[-1])
     return scores
@@ -305,12 +308,12 @@ def _tables(found: dict[str, Any]) -> str:
     seconds, contestants = found["seconds"], found["contestants"]
     marks = [round(seconds * share) for share in SHARES]
     seeds = len(next(iter(contestants.values())))
-    blocks = "what Keras does" if found["momentum"] is None else f"{found['momentum']:g}"
+    blocks = "as Keras does it" if found["blocks"] == "keras" else "with the statistics of hpsearch"
     lines = [
         words(found["machine"]),
         (
             f"{found['data']}: {found['train']} images to train on, {found['validation']} to validate on; {seconds} s "
-            f"each; momentum of the peers' batch normalisation: {blocks}; means over {seeds} seeds"
+            f"each; the peers' batch normalisation {blocks}; means over {seeds} seed{'s' * (seeds > 1)}"
         ),
         "",
         f"| best accuracy after | {' | '.join(f'{mark} s' for mark in marks)} | trials | epochs | unseen images |",
