@@ -118,7 +118,7 @@ def test_who_goes_on_pays_only_for_what_is_left(replayed):
 
 def test_stopping_early_finds_the_best_sooner_where_curves_do_not_cross(replayed):
     scores = {
-        name: sum(replayed(name, 120, seed=seed).at(120) for seed in range(10))
+        name: sum(replayed(name, 60, seed=seed).at(60) for seed in range(10))
         for name in ("random", "rungs 0.2 x3 keep 0.33")
     }
     assert scores["rungs 0.2 x3 keep 0.33"] > scores["random"]

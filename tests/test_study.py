@@ -110,7 +110,7 @@ class TestStudy:
         for later in ("strategy", "pruner", "deterministic"):
             del said[later]
         write_json(study.path / "study.json", said)
-        assert (study.info().strategy, study.info().pruner, study.info().deterministic) == ("adaptive", "none", False)
+        assert (study.info().strategy, study.info().pruner, study.info().deterministic) == ("tpe", "none", False)
 
     def test_the_difference_of_two_spaces(self, study):
         assert study.difference(info().space_text) == ""

@@ -65,7 +65,7 @@ class ConvNet(Declared):
         batchnorm: Where batch normalisation stands: None, ``"before_activation"``, ``"after_activation"`` of every
             convolution, or ``"once_per_stage"``, after the last activation of a stage.
         batchnorm_momentum: How slowly the moving statistics follow. None replaces them after every epoch by those of
-            512 training images as the network sees them then: moving ones lag behind, and Keras's 0.99 needs hundreds
+            256 training images as the network sees them then: moving ones lag behind, and Keras's 0.99 needs hundreds
             of steps to forget what they began with.
         separable: Whether convolutions are depthwise separable: one window a channel, then a 1x1 convolution across
             channels (Chollet, "Xception", CVPR 2017). Initializer, constraint and penalty hold for both.

@@ -34,7 +34,12 @@ from hpsearch.strategies.starts import STARTS
 
 __all__ = ["Adaptive", "Settings"]
 
+EARLIEST = 2.0
+"""No trial is stopped after fewer epochs: the first one says little of the last."""
+
 START = "start"
+SAME = "same starts"
+"""Which later starts made the same choices so far."""
 LIKE = "like"
 MODEL = "model"
 CHANGES = "changes"
@@ -101,9 +106,8 @@ class Adaptive(Recorded):
         trials = self.record.trials()
         if (stopped := self._to_resume(trials)) is not None:
             return {PARENT: stopped.number}
-        begun = sum(START in trial.user_attrs for trial in trials)
-        if begun < min(self._settings.starts, len(STARTS)):
-            return {START: begun}
+        if (start := self._next_start(trials)) is not None:
+            return {START: start, SAME: list(range(start + 1, len(STARTS)))}
         rng = Random(seed_for(self._seed, len(trials), "plan"))
         best = self._best(trials)
         way = rng.random()
@@ -114,6 +118,11 @@ class Adaptive(Recorded):
         # The better, the more often.
         chosen = best[min(int(len(best) * rng.random() ** 2), len(best) - 1)]
         return {LIKE: chosen.number, CHANGES: self._settings.changes / max(len(chosen.params), 1)}
+
+    def _next_start(self, trials: Sequence[FrozenTrial]) -> int | None:
+        """The first start that was not tried, nor would choose what one that was tried chose."""
+        known = {start for trial in trials for start in (trial.user_attrs.get(START), *trial.user_attrs.get(SAME, ()))}
+        return next((start for start in range(min(self._settings.starts, len(STARTS))) if start not in known), None)
 
     def _best(self, trials: Sequence[FrozenTrial]) -> list[FrozenTrial]:
         """The best so far, the best first; a trial that went on from another stands for it."""
@@ -226,10 +235,15 @@ class Adaptive(Recorded):
 
     def suggest(self, number: int, parameter: Parameter) -> Scalar:
         name, _ = self.record.named(parameter)
-        start = self.record.attributes(number).get(START)
+        attributes = self.record.attributes(number)
+        start = attributes.get(START)
         sampler = self.record.study.sampler
         if start is not None and isinstance(sampler, _Proposed):
-            sampler.wanted[name] = internal_value(parameter.domain, STARTS[start].choice(parameter))
+            choice = STARTS[start].choice(parameter)
+            sampler.wanted[name] = internal_value(parameter.domain, choice)
+            same = [other for other in attributes[SAME] if STARTS[other].choice(parameter) == choice]
+            if same != attributes[SAME]:
+                self.record.note(number, SAME, same)
         return super().suggest(number, parameter)
 
 
@@ -244,7 +258,7 @@ def _continued(trials: Sequence[FrozenTrial], *, failed: bool = False) -> set[in
 
 def _rungs(epochs: int, settings: Settings) -> list[int]:
     found: list[int] = []
-    rung = max(1.0, settings.first_rung * epochs)
+    rung = max(EARLIEST, settings.first_rung * epochs)
     while round(rung) < epochs:
         found.append(round(rung))
         rung *= settings.spacing

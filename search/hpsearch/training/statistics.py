@@ -20,7 +20,7 @@ from hpsearch.blocks.batchnorm import left_to_training
 
 __all__ = ["BATCHES", "IMAGES", "ROWS", "Statistics"]
 
-IMAGES = 512
+IMAGES = 256
 """Of so many images the statistics are found; of more they are hardly better."""
 ROWS = 4096
 """The same of rows without images, each of which is but one sample of every channel."""
