@@ -125,7 +125,7 @@ def _bare(space: Path) -> None:
 
     from hpsearch.data.loading import load_search_data
     from hpsearch.spacefile import load_space
-    from hpsearch.training.build import build, with_momentum
+    from hpsearch.training.build import build
     from hpsearch.training.inputs import loaded_inputs
 
     found = load_space(space)
@@ -134,7 +134,7 @@ def _bare(space: Path) -> None:
     train, validation = ((part.images[:], part.labels) for part in (data.train, data.validation))
     for recipe in (found.baselines or {}).values():
         keras.utils.clear_session()
-        network = build(with_momentum(recipe, len(train[1])), inputs, None).network  # type: ignore[arg-type]  # no domains
+        network = build(recipe, inputs, None).network  # type: ignore[arg-type]  # it has no domains
         network.compile(optimizer="adam", loss="sparse_categorical_crossentropy", metrics=["accuracy"])
         training = recipe.training
         network.fit(

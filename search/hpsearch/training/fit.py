@@ -11,6 +11,7 @@ from typing import Any
 import keras
 import numpy as np
 
+from hpsearch.blocks.batchnorm import left_to_training
 from hpsearch.data.parts import Part
 from hpsearch.errors import HpsearchError
 from hpsearch.recipe import HyperModel, Model, Recipe
@@ -195,7 +196,7 @@ def _train(plan: Plan, course: Course, *, seed: int, callbacks: Callable[[], lis
         plan.enter(number)
         course.trainer, course.network, course.state = plan.trainer, plan.network, plan.state
         course.callbacks = callbacks()
-        course.settle = _statistics(plan).find
+        course.settle = _settling(plan)
 
     course.on_phase, course.seed = begin, seed
     begin(0)
@@ -216,9 +217,13 @@ def _train(plan: Plan, course: Course, *, seed: int, callbacks: Callable[[], lis
         ) from error
 
 
-def _statistics(plan: Plan) -> Statistics:
+def _settling(plan: Plan) -> Callable[[], None]:
+    """What is done to the network before it is judged."""
+    network = plan.now.network
+    if not left_to_training(network):
+        return lambda: None
     x, _ = encoded(plan.now, plan.parts[0], plan.trained.inputs)
-    return Statistics(plan.network, x, plan.built.recipe.training.batch_size)
+    return Statistics(network, x, plan.built.recipe.training.batch_size).find
 
 
 def _data(plan: Plan) -> list[_Data]:

@@ -40,9 +40,6 @@ class Statistics:
     def __init__(self, network: Any, x: Any, batch_size: int) -> None:
         self._network = network
         self._layers = left_to_training(network)
-        self._rows: Any = None
-        if not self._layers:
-            return
         first = keras.tree.flatten(x)[0]
         images = any(len(rows.shape) == 4 for rows in keras.tree.flatten(x))
         most = min(IMAGES if images else ROWS, len(first))
@@ -55,27 +52,26 @@ class Statistics:
         """Replace the statistics; nothing else of the network changes."""
         if not self._layers:
             return
-        momenta = [layer.momentum for layer in self._layers]
         with _normalising_by_batches(self._layers), _no_gradients():
             for number, start in enumerate(self._starts):
                 for layer in self._layers:
                     layer.momentum = number / (number + 1)  # what is averaged is the mean of all batches so far
                 rows = slice(start, start + self._chunk)
                 self._network(keras.tree.map_structure(lambda each, rows=rows: each[rows], self._rows), training=False)
-        for layer, momentum in zip(self._layers, momenta, strict=True):
-            layer.momentum = momentum
 
 
 @contextmanager
 def _normalising_by_batches(layers: list[Any]) -> Iterator[None]:
     """While this lasts, these layers do what they do in training, whatever the network is told."""
+    momenta = [layer.momentum for layer in layers]
+    for layer in layers:
+        layer.call = _as_in_training(layer.call)
     try:
-        for layer in layers:
-            layer.call = _as_in_training(layer.call)
         yield
     finally:
-        for layer in layers:
+        for layer, momentum in zip(layers, momenta, strict=True):
             del layer.call
+            layer.momentum = momentum
 
 
 def _as_in_training(call: Any) -> Any:
