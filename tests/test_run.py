@@ -244,7 +244,7 @@ def test_a_build_that_fails_in_every_way_does_not_end_the_search(cli, tmp_path, 
 
 def test_the_time_budget_ends_the_run_and_more_time_goes_on(cli, tmp_path, write_space, four_recipes, trials_of):
     space = write_space(tmp_path / "four.py", four_recipes.replace("epochs=2", "epochs=100_000"))
-    options = ("--subset", 100, "--results", tmp_path)
+    options = ("--strategy", "random", "--subset", 100, "--results", tmp_path)  # which begins with the baseline
     said = cli("run", space, "--for", "1s", *options)
     assert said.code == 0, said
     assert "the time of 1 s is used up; extend it with a longer --for" in said.out
@@ -385,6 +385,26 @@ def test_one_trial_is_bounded(cli, tmp_path, write_space, four_recipes, trials_o
     assert trial["state"] == "PRUNED"
     assert trial["message"].endswith("--per-trial allows 6 s")
     assert trial["score"] is not None
+
+
+def test_with_a_time_budget_one_cheap_proposal_comes_before_the_baselines(
+    cli, tmp_path, write_space, four_recipes, trials_of
+):
+    space = write_space(tmp_path / "four.py", four_recipes)
+    options = ("--subset", 100, "--trials", 2, "--results", tmp_path)
+    orders = {}
+    for study, more in (
+        ("timed", ["--for", "10m"]),
+        ("counted", []),
+        ("random", ["--for", "10m", "--strategy", "random"]),
+    ):
+        assert cli("run", space, "--study", study, *more, *options).code == 0
+        orders[study] = [trial["baseline"] for trial in trials_of(tmp_path / study)]
+    assert orders == {
+        "timed": [None, "by_hand", None],
+        "counted": ["by_hand", None, None],
+        "random": ["by_hand", None, None],
+    }
 
 
 def test_two_workers_share_the_cpu(cli, tmp_path, write_space, four_recipes, trials_of):

@@ -150,7 +150,7 @@ class Agenda:
                 asked = Asked(self.strategy.adopt(enqueued.choices, QUEUED + enqueued.path.name))
                 self._taken.add(enqueued.path)
                 return Task(asked, enqueued=enqueued)
-        if (name := self._baseline_in_turn()) is not None:
+        if not self._search_is_first() and (name := self._baseline_in_turn()) is not None:
             return self._baseline(name)
         if reason := self._search_ended():
             return self._last(reason)
@@ -222,6 +222,12 @@ class Agenda:
         done = {t.baseline for t in trials if t.failure not in ("interrupted", "bad_data")} | self.skipped
         done |= {t.baseline for t in trials if t.state == "RUNNING"}
         return [name for name in self.baselines if name not in done]
+
+    def _search_is_first(self) -> bool:
+        """Whether one cheap proposal comes before the hand-made networks, so that there is something good soon."""
+        if self.limits.seconds is None or not self.strategy.begins_cheaply or self._search_ended():
+            return False
+        return all(trial.baseline is not None for trial in self.ledger.trials.values())
 
     def _baseline_in_turn(self) -> str | None:
         waiting = self.waiting()

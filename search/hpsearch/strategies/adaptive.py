@@ -100,6 +100,10 @@ class Adaptive(Recorded):
 
     # ---- who is next
 
+    @property
+    def begins_cheaply(self) -> bool:
+        return self._settings.starts > 0
+
     def _proposal(self, *, at_random: bool) -> dict[str, Any] | None:
         if at_random:
             return {RANDOM: True}

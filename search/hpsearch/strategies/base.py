@@ -138,6 +138,11 @@ class Strategy(Protocol):
         ...
 
     @property
+    def begins_cheaply(self) -> bool:
+        """Whether its first proposal is a cheap network, worth training before anything else."""
+        ...
+
+    @property
     def last_number(self) -> int:
         """The highest number of a trial so far; -1 where there is none."""
         ...

@@ -110,6 +110,10 @@ class Recorded(ABC):
         """Give back what the strategy holds beside the record."""
 
     @property
+    def begins_cheaply(self) -> bool:
+        return False
+
+    @property
     def last_number(self) -> int:
         return self.record.last_number
 
