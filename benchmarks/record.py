@@ -42,8 +42,6 @@ from hpsearch.study.trial import Trial, finite
 ROUNDS = 3
 """In so many steps recipes near the best are drawn, so that some are near what was found by then."""
 BEST = 10
-FIRST = 20
-"""Starts and hand-made networks have numbers up to this; nothing near the best begins before."""
 CHANGED = 0.15
 """The chance that a choice is another than that of the recipe nearby."""
 
@@ -147,6 +145,8 @@ def _said(study: StudyFolder, space: Path, name: str) -> dict[str, Any]:
     direction, _, metric = described["objective"].partition(" ")
     trials = sorted(study.trials(), key=lambda trial: trial.number)
     kept = [trial for trial in trials if trial.state == "COMPLETE" and trial.answers]
+    # What was enqueued after the starts is near the best.
+    first = sum(trial.baseline is not None for trial in trials) + len(STARTS)
     return {
         "name": name,
         "space": space.read_text(encoding="utf-8"),
@@ -157,7 +157,7 @@ def _said(study: StudyFolder, space: Path, name: str) -> dict[str, Any]:
         "validation": described["validation_images"],
         "machine": machine(),
         "command": shlex.join(["python", "benchmarks/record.py", *shown(sys.argv[1:], {"--data-dir": "DATA"})]),
-        "trials": [_curve(study, trial, metric) for trial in kept],
+        "trials": [{**_curve(study, trial, metric), "name": _kind(trial, first)} for trial in kept],
     }
 
 
@@ -166,7 +166,6 @@ def _curve(study: StudyFolder, trial: Trial, metric: str) -> dict[str, Any]:
     scores = [finite(epoch.metrics.get(metric)) for epoch in history]
     return {
         "answers": trial.answers,
-        "name": trial.baseline or _kind(trial),
         "scores": [None if score is None else round(score, 5) for score in scores],
         "seconds": [epoch.seconds for epoch in history],
         "overhead": round(max(trial.seconds - sum(epoch.seconds for epoch in history), 0.0), 3),
@@ -175,10 +174,10 @@ def _curve(study: StudyFolder, trial: Trial, metric: str) -> dict[str, Any]:
     }
 
 
-def _kind(trial: Trial) -> str:
+def _kind(trial: Trial, first: int) -> str:
     if not trial.enqueued:
-        return ""
-    return "near" if trial.number > FIRST else "start"
+        return trial.baseline or ""
+    return "start" if trial.number < first else "near"
 
 
 if __name__ == "__main__":
