@@ -1,6 +1,6 @@
 """Where the seconds of a trial go, stage by stage.
 
-Claims nothing; `docs/design/performance.md` says what came of it. Three trials of a small convolutional network are
+Claims nothing. Three trials of a small convolutional network are
 trained in one process as a worker trains them, with checkpoints, each stage under a stopwatch. The first trial shows
 what happens once in a process, the median of the others what every trial pays.
 

@@ -1,6 +1,6 @@
 """Which strategy finds a good recipe soonest, replayed on recorded learning curves.
 
-Claims: the default strategy is the best of all tried here. Nothing is trained: a strategy of hpsearch proposes, stops
+Claims nothing so far. Nothing is trained: a strategy of hpsearch proposes, stops
 and resumes as in a real run, and its epochs are those that `record.py` has seen, on a clock that is only counted.
 
     python benchmarks/simulate.py                                   every recorded space
