@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from _race_network import BATCH, EPOCHS
 
 from hpsearch.data.declarations import Arrays, Named
 from hpsearch.data.loading import load_search_data, load_test_part
@@ -69,7 +68,5 @@ def prepared(name: str, data_dir: Path | None, train: int, validation: int, fold
         "classes": classes,
         "white": data.white,
         "validation": share,
-        "epochs": EPOCHS,
-        "batch": BATCH,
     }
     return Images(job, declared)

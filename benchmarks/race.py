@@ -46,45 +46,17 @@ OURS = ("hpsearch", "hpsearch-baseline")
 SHARES = (1 / 8, 1 / 4, 1 / 2, 3 / 4, 1)
 """Of the time, at which the best score so far is told: 60, 120, 240, 360 and 480 seconds."""
 
-SPACE = '''"""The choices of the race."""
+SPACE = HERE / "spaces" / "race.py"
+"""The choices of the race, which `record.py` records, too."""
+DATA = """
+from dataclasses import replace
 
-from hpsearch import (
-    SGD, Adam, Arrays, ConvNet, Dense, Model, Recipe, Space, Stage, Training, between, one_of, repeat,
-)
+from hpsearch import Arrays
 
-rate = between(1e-4, 1e-2, log=True)
-
-search = Recipe(
-    model=Model(
-        body=ConvNet(
-            stages=repeat(Stage(filters=repeat(one_of(8, 16, 32, 64), between(1, 2))), between(1, 3)),
-            batchnorm=one_of(None, "after_activation", "once_per_stage"),
-            dropout=between(0.0, 0.5),
-        ),
-        pooling=one_of("flatten", "average"),
-        dense=repeat(Dense(units=between(32, 256, step=32), dropout=between(0.0, 0.5)), between(0, 2)),
-    ),
-    training=Training(
-        epochs={epochs},
-        batch_size={batch},
-        optimizer=one_of(Adam(learning_rate=rate), SGD(learning_rate=rate, momentum=0.9)),
-    ),
-)
-
-by_hand = Recipe(
-    model=Model(
-        body=ConvNet(stages=[Stage(filters=(32, 32))] * 3, batchnorm="after_activation"), dense=[Dense(units=64)]
-    ),
-    training=Training(epochs={epochs}, batch_size={batch}, optimizer=Adam(learning_rate=0.001)),
-)
-
-space = Space(
-    data=Arrays({file!r}, input_shape={shape}, classes={classes}, white={white}, validation={validation}),
-    search=search,
-    baselines={baselines},
-    objective="max val_accuracy",
-)
-'''
+data = Arrays({file!r}, input_shape={shape}, classes={classes}, white={white}, validation={validation})
+space = replace(space, data=data)
+"""
+COLD = "space = replace(space, baselines={})\n"
 
 
 @dataclass(frozen=True)
@@ -209,8 +181,8 @@ def _peer(who: str, seed: int, images: Images, options: argparse.Namespace, own:
 
 def _hpsearch(who: str, seed: int, images: Images, options: argparse.Namespace, own: Path) -> tuple[list[Told], Any]:
     space = own / "race.py"
-    baselines = "{'by_hand': by_hand}" if who == "hpsearch-baseline" else "{}"
-    space.write_text(SPACE.format(**images.declared, baselines=baselines), encoding="utf-8")
+    text = SPACE.read_text(encoding="utf-8") + DATA.format(**images.declared)
+    space.write_text(text + COLD * (who == "hpsearch"), encoding="utf-8")
     run = [*_command("run", own), space, "--study", "race", "--for", f"{options.seconds}s", "--seed", seed]
     trials = own / "results" / "race" / "trials"
     told: list[Told] = []

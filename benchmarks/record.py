@@ -58,16 +58,19 @@ def main() -> int:
     run = ["run", space, "--study", f"curves_{name}", "--strategy", "random", *limits, *data]
     run += ["--devices", "cpu", "--keep", "0"]
     folder = options.studies / f"curves_{name}"
+    starts = _starts(space)
     if not (folder / "study.json").exists():
-        hpsearch(*run, "--trials", "0", results=options.studies)
-        _enqueue_starts(space, f"curves_{name}", options)
+        # A study begins with the networks made by hand, or where there are none with a random recipe.
+        hpsearch(*run, "--trials", 0 if load_space(space).baselines else 1, results=options.studies)
+        for at, recipe in enumerate(starts):
+            _enqueue(recipe, f"start_{at}", space, f"curves_{name}", options)
     hpsearch(*run, "--trials", options.trials, results=options.studies)
     for number in range(ROUNDS):
         more = round(options.near * (number + 1) / ROUNDS)
         _enqueue_near(space, f"curves_{name}", options.trials + more, options)
         hpsearch(*run, "--trials", options.trials + more, results=options.studies)
     study = open_study(options.studies, f"curves_{name}")
-    said = _said(study, space, name)
+    said = _said(study, space, name, starts)
     output = options.output or ROOT / "benchmarks" / "curves" / f"{name}.json.gz"
     output.parent.mkdir(parents=True, exist_ok=True)
     write_curves(output, said)
@@ -90,11 +93,10 @@ def _options() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def _enqueue_starts(space: Path, study: str, options: argparse.Namespace) -> None:
+def _starts(space: Path) -> list[str]:
+    """The recipes that the default strategy begins with."""
     tree = load_space(space).search
-    recipes = dict.fromkeys(source(resolve(tree, start.choice)) for start in STARTS)
-    for at, recipe in enumerate(recipes):
-        _enqueue(recipe, f"start_{at}", space, study, options)
+    return list(dict.fromkeys(source(resolve(tree, start.choice)) for start in STARTS))
 
 
 def _enqueue_near(space: Path, name: str, trials: int, options: argparse.Namespace) -> None:
@@ -140,13 +142,11 @@ def _drawn(domain: Choices | Between, found: Random) -> Scalar:
     return domain.snapped(math.exp(value) if domain.log else value)
 
 
-def _said(study: StudyFolder, space: Path, name: str) -> dict[str, Any]:
+def _said(study: StudyFolder, space: Path, name: str, starts: list[str]) -> dict[str, Any]:
     described = json.loads((study.path / "study.json").read_text(encoding="utf-8"))
     direction, _, metric = described["objective"].partition(" ")
     trials = sorted(study.trials(), key=lambda trial: trial.number)
     kept = [trial for trial in trials if trial.state == "COMPLETE" and trial.answers]
-    # What was enqueued after the starts is near the best.
-    first = sum(trial.baseline is not None for trial in trials) + len(STARTS)
     return {
         "name": name,
         "space": space.read_text(encoding="utf-8"),
@@ -157,7 +157,7 @@ def _said(study: StudyFolder, space: Path, name: str) -> dict[str, Any]:
         "validation": described["validation_images"],
         "machine": machine(),
         "command": shlex.join(["python", "benchmarks/record.py", *shown(sys.argv[1:], {"--data-dir": "DATA"})]),
-        "trials": [{**_curve(study, trial, metric), "name": _kind(trial, first)} for trial in kept],
+        "trials": [{**_curve(study, trial, metric), "name": _kind(trial, starts)} for trial in kept],
     }
 
 
@@ -174,10 +174,10 @@ def _curve(study: StudyFolder, trial: Trial, metric: str) -> dict[str, Any]:
     }
 
 
-def _kind(trial: Trial, first: int) -> str:
-    if not trial.enqueued:
-        return trial.baseline or ""
-    return "start" if trial.number < first else "near"
+def _kind(trial: Trial, starts: list[str]) -> str:
+    if trial.recipe in starts:
+        return "start"
+    return "near" if trial.enqueued else trial.baseline or ""
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 """The default strategy: begins with what is usual, goes on near what was good, and spends epochs where they pay.
 
-Three ideas, each measured by ``benchmarks/simulate.py`` on recorded learning curves:
+Three ideas, which ``benchmarks/simulate.py`` can compare on recorded learning curves:
 
 - The first trials are a portfolio of recipes that are usual in the field, see `hpsearch.strategies.starts`.
 - Later ones change a few choices of one of the best so far, as in Real et al., "Regularized evolution for image
@@ -49,7 +49,7 @@ STOPPED = "stopped"
 
 @dataclass(frozen=True)
 class Settings:
-    """What the strategy does how much; the defaults are the best that was found.
+    """What the strategy does how much.
 
     Args:
         starts: How many trials begin the search from the portfolio.
