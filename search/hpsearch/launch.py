@@ -49,6 +49,7 @@ class Request:
         strategy: Who proposes; None is ``adaptive``, ``tpe`` with a pruner, or what the study was begun with.
         pruner: Who stops trials early; None is ``none``, or what the study was begun with.
         deterministic: Whether the same seed must give the same weights, bit by bit.
+        engine: What trains: ``auto``, ``fit`` or ``device``.
         devices: Where to train: ``cpu``, ``all`` or numbers of GPUs; None takes every GPU there is, else the CPU.
         per_device: How many trials are trained on a device at a time.
         hang_timeout: Seconds without a sign of life after which a worker is given up.
@@ -67,6 +68,7 @@ class Request:
     strategy: str | None = None
     pruner: str | None = None
     deterministic: bool = False
+    engine: str = "auto"
     devices: str | None = None
     per_device: int = 1
     hang_timeout: float = 600.0
@@ -88,6 +90,7 @@ class Request:
             "patience": limits.patience,
             "per-trial": limits.per_trial,
             "no-baselines": not limits.baselines,
+            "engine": self.engine if self.engine != usual.engine else None,
             "devices": self.devices,
             "per-device": self.per_device if self.per_device != usual.per_device else None,
             "hang-timeout": self.hang_timeout if self.hang_timeout != usual.hang_timeout else None,
@@ -99,7 +102,15 @@ class Request:
     def setup(self) -> Setup:
         """What a worker is to load."""
         imports = self.space_file.parent.resolve()
-        return Setup(self.space_file, imports, self.data_dir, self.subset, self.skip_bad_images, self.deterministic)
+        return Setup(
+            self.space_file,
+            imports,
+            self.data_dir,
+            self.subset,
+            self.skip_bad_images,
+            self.deterministic,
+            self.engine,
+        )
 
 
 def run_search(request: Request, show: Show, starting: Callable[[], None] = lambda: None) -> StudyFolder:

@@ -61,6 +61,7 @@ class Setup:
         subset: How many training images to take, or None for all.
         skip_bad_images: Whether to go on without images that cannot be decoded.
         deterministic: Whether the same seed must give the same weights, bit by bit, even where that is slower.
+        engine: What trains: ``fit``, ``device``, or ``auto``, which takes the better one.
     """
 
     space_file: Path
@@ -69,6 +70,7 @@ class Setup:
     subset: int | None = None
     skip_bad_images: bool = False
     deterministic: bool = False
+    engine: str = "auto"
 
 
 @dataclass(frozen=True)
@@ -245,11 +247,13 @@ class Trained:
         score: The objective at the best epoch.
         best_epoch: That epoch, from 1.
         train_score: The same metric on training images, in inference mode; None where training was given up early.
+        engine: What trained it, ``fit`` or ``device``.
     """
 
     score: float
     best_epoch: int
     train_score: float | None
+    engine: str = "fit"
 
 
 @dataclass(frozen=True)

@@ -122,7 +122,7 @@ def _summary(row: Row, folder: StudyFolder, info: StudyInfo, results: Path) -> l
         "FLOPs": f"{amount(trial.flops)}, one {examples(info)[:-1]} forward" if trial.flops is not None else "",
         "memory": f"about {size(trial.memory)} to train" if trial.memory is not None else "",
         "epochs": f"{trial.epochs}{budget} in {duration(trial.seconds)}",
-        "device": one_line(trial.device),
+        "device": one_line(trial.device) + (", by the device engine" if trial.engine == "device" else ""),
         "continues": f"trial {trial.parent}" if trial.parent is not None else "",
         "enqueued": "with hpsearch enqueue" if trial.enqueued else "",
         "attempts": f"{trial.attempts}: training was taken up again" if trial.attempts > 1 else "",

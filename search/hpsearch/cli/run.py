@@ -76,6 +76,14 @@ __all__ = ["run"]
     "--deterministic", is_flag=True, help="The same seed gives the same weights, bit by bit, even where that is slower."
 )
 @click.option(
+    "--engine",
+    type=click.Choice(("auto", "fit", "device")),
+    default="auto",
+    show_default=True,
+    help="What trains: fit is Keras's own; device keeps whole epochs on the GPU and needs Keras on JAX, where auto "
+    "takes it.",
+)
+@click.option(
     "--devices",
     metavar="WHICH",
     help="cpu, all, or numbers of GPUs such as 0,1; every GPU there is, else the CPU, if not given.",
@@ -128,6 +136,7 @@ def run(
     study: str | None,
     seed: int | None,
     deterministic: bool,
+    engine: str,
     devices: str | None,
     per_device: int,
     hang_timeout: float,
@@ -175,6 +184,7 @@ def run(
         strategy=strategy,
         pruner=pruner,
         deterministic=deterministic,
+        engine=engine,
         devices=devices,
         per_device=per_device,
         hang_timeout=hang_timeout,

@@ -283,7 +283,7 @@ class Conversation:
         """End the trial as trained: to its end, or until it was halted."""
         trial = self.trial
         trial.score, trial.best_epoch = finite(trained.score), trained.best_epoch
-        trial.train_score = finite(trained.train_score)
+        trial.train_score, trial.engine = finite(trained.train_score), trained.engine
         halted = bool(trial.message) and trial.epochs < trial.epochs_budget
         # A network that reached what was wanted is not one that was given up.
         reached = self.context.agenda.reached and trial.message.startswith("reached ")

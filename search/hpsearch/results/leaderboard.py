@@ -231,6 +231,7 @@ def record(row: Row) -> dict[str, object]:
         "epochs_budget": trial.epochs_budget,
         "seconds": trial.seconds,
         "device": trial.device,
+        "engine": trial.engine,
         "parent": trial.parent,
         "state": trial.state,
         "interrupted": row.interrupted,

@@ -63,6 +63,7 @@ class Trial:
         flops: Floating-point operations of one image through it, forward.
         memory: Estimate of the most bytes that training it takes.
         device: What it was trained on, such as ``cpu`` or ``gpu 0``.
+        engine: What trained it, ``fit`` or ``device``; empty while that is not known.
         parent: The trial from whose checkpoint it went on, or None; of a final, the finalist: its trial in the study.
         enqueued: Whether a user added it to the study.
         attempts: How often training was started or taken up again.
@@ -91,6 +92,7 @@ class Trial:
     flops: int | None = None
     memory: int | None = None
     device: str = ""
+    engine: str = ""
     parent: int | None = None
     enqueued: bool = False
     attempts: int = 0

@@ -242,6 +242,9 @@ def augmented(network: Any, augment: Augment | None, inputs: Inputs, seed: int) 
     changed = dict(given)
     for place, (name, x) in enumerate(given.items()):
         for layer in augment.build(inputs.white, seed + 10 * place) if len(x.shape) == 4 else ():
+            # Keras takes its layers of augmentation for such as cannot be compiled, which on JAX they can: without this
+            # a training with any of them would not be compiled at all, and take ten times as long.
+            layer.supports_jit = layer.supports_jit or keras.config.backend() == "jax"
             changed[name] = layer(changed[name])
     if len(given) == 1:
         return keras.Model(*given.values(), network(*changed.values()), name="training")

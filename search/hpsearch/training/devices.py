@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import os
 from typing import Any
 
 import keras
 
-from hpsearch.errors import InputError
+from hpsearch.data.cache import cached
+from hpsearch.errors import DataError, InputError
 
-__all__ = ["EXPECTS_GPU", "MissingGpuError", "be_deterministic", "check_device", "device_name"]
+__all__ = ["EXPECTS_GPU", "MissingGpuError", "be_deterministic", "check_device", "device_name", "remember_programs"]
 
 EXPECTS_GPU = "HPSEARCH_EXPECTS_GPU"
 """Set to ``1`` for a worker whose slot is a GPU."""
@@ -62,6 +64,22 @@ def be_deterministic() -> None:
         torch: Any = importlib.import_module("torch")
         torch.use_deterministic_algorithms(True)
         torch.backends.cudnn.benchmark = False
+
+
+def remember_programs() -> None:
+    """Have JAX keep what it compiled, so that no network is compiled twice on this machine, whoever trains it.
+
+    A user who says where, with ``JAX_COMPILATION_CACHE_DIR``, is left alone. Where the cache cannot be written,
+    programs are compiled each time.
+    """
+    if keras.config.backend() != "jax" or os.environ.get("JAX_COMPILATION_CACHE_DIR"):
+        return
+    jax: Any = importlib.import_module("jax")
+    with contextlib.suppress(DataError):
+        folder = cached("programs", f"jax{jax.__version__}", 0, lambda _: None)
+        jax.config.update("jax_compilation_cache_dir", str(folder))
+        jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.2)
+        jax.config.update("jax_persistent_cache_min_entry_size_bytes", 0)
 
 
 def _gpu() -> str | None:

@@ -10,7 +10,7 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Feed", "in_place", "scaled", "served", "validating"]
+__all__ = ["Feed", "as_trained", "in_memory", "in_place", "scaled", "served", "validating"]
 
 _ALIGNED = 64
 """TensorFlow uses memory that begins at a multiple of so many bytes."""
@@ -31,8 +31,8 @@ class Feed:
     def __init__(
         self, x: Any, labels: NDArray[Any], batch_size: int, seed: int, at_once: int = 1, like: Any = None
     ) -> None:
-        self.x = keras.tree.map_structure(_as_trained, x)
-        self.labels = _as_trained(labels)
+        self.x = keras.tree.map_structure(as_trained, x)
+        self.labels = as_trained(labels)
         self.batch_size = batch_size
         self.seed = seed % 2**31
         self.steps = math.ceil(len(labels) / batch_size)
@@ -212,8 +212,12 @@ class _Changed:
         return self._change(self._rows[chosen][:])
 
 
-def _as_trained(array: Any) -> Any:
-    """Floats of the width that Keras calculates with, as it makes them of arrays itself; anything else as it is."""
+def as_trained(array: Any) -> Any:
+    """Floats of the width that Keras calculates with, as it makes them of arrays itself; anything else as it is.
+
+    Args:
+        array: Rows, or what gives them when they are read.
+    """
     if not isinstance(array, np.ndarray):
         return array
     width = keras.config.floatx()

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import math
-import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import keras
 import numpy as np
+from numpy.typing import NDArray
 
 from hpsearch.blocks.batchnorm import left_to_training
 from hpsearch.data.parts import Part
@@ -21,8 +21,10 @@ from hpsearch.training.callbacks import Beats, First, Last, intercepted
 from hpsearch.training.checkpoint import saved_epochs
 from hpsearch.training.compiling import compiled
 from hpsearch.training.course import Course, Halted, NotFiniteError, named
+from hpsearch.training.engine import Engine, Work
+from hpsearch.training.engines import engine_for
 from hpsearch.training.failures import gist
-from hpsearch.training.feeding import Feed, scaled, served, validating
+from hpsearch.training.feeding import Feed, scaled, served
 from hpsearch.training.inputs import Inputs, fed
 from hpsearch.training.plan import Plan
 from hpsearch.training.saving import Saving
@@ -46,11 +48,13 @@ class Outcome:
         best_epoch: That epoch, from 1.
         train_score: The same metric on training images, in inference mode, with the weights of that epoch; None where
             training was given up early: beside two epochs it would take long, and nobody decides by it.
+        engine: What trained it, ``fit`` or ``device``.
     """
 
     score: float
     best_epoch: int
     train_score: float | None
+    engine: str = "fit"
 
 
 def fit(
@@ -66,6 +70,7 @@ def fit(
     saving: Saving | None = None,
     epochs: int | None = None,
     metrics: Sequence[str] = (),
+    engine: str = "auto",
 ) -> Outcome:
     """Train a network, or go on training it, and leave it with the weights of its best epoch.
 
@@ -82,25 +87,30 @@ def fit(
         epochs: After how many epochs to end, whatever the recipe says; of several phases the first come first, and the
             last takes what is over. None leaves it to the recipe.
         metrics: What is measured besides loss, accuracy and the objective.
+        engine: ``auto``, ``fit`` or ``device``; see `hpsearch.training.engines`.
 
     Raises:
         NotFiniteError: The loss is not finite any more.
         Leaving: Training was stopped, to go on later.
     """
-    measured = (metric, *metrics)
+    measured, chosen = (metric, *metrics), engine_for(engine)
     plan = Plan(built, inputs, (train, validation), seed, measured, epochs, _ticking(watch, saving))
     most = epochs or sum(plan.epochs)
     course = Course(plan.trainer, built.network, most, watch, phases=plan.epochs, metric=metric, maximize=maximize)
-    _train(plan, course, seed=seed, callbacks=lambda: _callbacks(built.recipe), saving=saving)
+    _train(plan, course, seed=seed, callbacks=lambda: _callbacks(built.recipe), saving=saving, engine=chosen)
     if course.progress.best is None:
         raise NotFiniteError(f"the {metric} was never finite.")
     course.network.set_weights(course.weights)
     if not course.over:
-        return Outcome(course.progress.best, course.progress.best_epoch, None)
+        return Outcome(course.progress.best, course.progress.best_epoch, None, chosen.name)
     scored, part = plan.scored()
-    found = evaluate(scored, _sample(part, TRAIN_SCORE_IMAGES), inputs, callbacks=[Beats(course)], metrics=measured)
-    train_score = found[metric.removeprefix("val_")]
-    return Outcome(course.progress.best, course.progress.best_epoch, train_score)
+    places = _sample(len(part), TRAIN_SCORE_IMAGES)
+    known = chosen.score(places) if part is plan.parts[0] else None
+    if known is None:
+        some = part if len(places) == len(part) else part.take(places)
+        known = evaluate(scored, some, inputs, callbacks=[Beats(course)], metrics=measured)
+    train_score = named(known)[metric.removeprefix("val_")]
+    return Outcome(course.progress.best, course.progress.best_epoch, train_score, chosen.name)
 
 
 def refit(
@@ -113,6 +123,7 @@ def refit(
     watch: Watch,
     phases: Sequence[int] = (),
     epochs: int | None = None,
+    engine: str = "auto",
 ) -> None:
     """Train without validation data, replaying a validated run: as many epochs, each at the learning rate it had.
 
@@ -127,6 +138,7 @@ def refit(
         watch: Who is told how it goes, and may end it.
         phases: The phase of each epoch, from 1; empty where there was but one.
         epochs: How many epochs the validated run was given, where that was not left to the recipe.
+        engine: ``auto``, ``fit`` or ``device``; see `hpsearch.training.engines`.
 
     Raises:
         NotFiniteError: The loss is not finite any more.
@@ -142,7 +154,7 @@ def refit(
         # A schedule of Keras, of ours or of a build(hp), replays itself.
         return [] if plan.follows_steps else [replay]
 
-    _train(plan, course, seed=seed, callbacks=callbacks, saving=None)
+    _train(plan, course, seed=seed, callbacks=callbacks, saving=None, engine=engine_for(engine))
     course.settle()
 
 
@@ -187,7 +199,15 @@ def encoded(built: Built, part: Part, inputs: Inputs) -> tuple[Any, np.ndarray]:
     return x, labels
 
 
-def _train(plan: Plan, course: Course, *, seed: int, callbacks: Callable[[], list[Any]], saving: Saving | None) -> None:
+def _train(
+    plan: Plan,
+    course: Course,
+    *,
+    seed: int,
+    callbacks: Callable[[], list[Any]],
+    saving: Saving | None,
+    engine: Engine,
+) -> None:
     """Train to the end, from wherever the checkpoints leave off."""
     model = plan.built.recipe.model
     builder = model.build if isinstance(model, HyperModel) else None
@@ -204,7 +224,7 @@ def _train(plan: Plan, course: Course, *, seed: int, callbacks: Callable[[], lis
         if builder is not None and hasattr(builder, "build") and hasattr(builder, "fit"):
             _train_as_the_user_does(plan, builder, course, saving)
         else:
-            _train_by_phases(plan, course, seed, saving)
+            _train_by_phases(plan, course, seed, saving, engine)
     except Halted:
         pass
     except (HpsearchError, Leaving):
@@ -231,15 +251,15 @@ def _data(plan: Plan) -> list[_Data]:
     return [encoded(plan.now, part, plan.trained.inputs) for part in plan.parts]
 
 
-def _train_by_phases(plan: Plan, course: Course, seed: int, saving: Saving | None) -> None:
+def _train_by_phases(plan: Plan, course: Course, seed: int, saving: Saving | None, engine: Engine) -> None:
     steps = math.ceil(len(plan.parts[0]) / plan.built.recipe.training.batch_size)
     if steps % int(course.trainer.steps_per_execution or 1) == 0:
         course.steps = steps
     course.resume(saving, lambda: _test_on_a_batch(plan))
-    _train_by_epochs(plan, course, seed)
+    _train_by_epochs(plan, course, seed, engine)
     while not course.over:
         course.next_phase()
-        _train_by_epochs(plan, course, seed)
+        _train_by_epochs(plan, course, seed, engine)
 
 
 def _test_on_a_batch(plan: Plan) -> None:
@@ -248,51 +268,23 @@ def _test_on_a_batch(plan: Plan) -> None:
     plan.trainer.test_on_batch(*feed.rows(slice(0, feed.batch_size)))
 
 
-def _train_by_epochs(plan: Plan, course: Course, seed: int) -> None:
+def _train_by_epochs(plan: Plan, course: Course, seed: int, engine: Engine) -> None:
     """Train to the end of a phase."""
-    callbacks = [First(course), *course.callbacks, Last(course)]
-    (x, labels), *others = _data(plan)
-    validation = others[0] if others else None
-    at_once = int(course.trainer.steps_per_execution or 1)
-    feed = Feed(x, labels, plan.built.recipe.training.batch_size, seed, at_once, like=plan.images)
-    course.on_epoch = feed.begin
-    if course.progress.step == course.steps and validation is not None:
-        _finish_epoch(course, callbacks, validation, feed.batch_size)
     if course.phase_over:
         return
-    options = feed.options(course.progress.epochs, course.progress.step, course.epochs)
-    course.ends_partial = feed.endless
-    with warnings.catch_warnings():
-        if course.progress.step:  # that is how an epoch ends that began in an earlier run
-            warnings.filterwarnings("ignore", message="Your input ran out of data")
-        course.trainer.fit(
-            **options,
-            initial_epoch=course.progress.epochs,
-            epochs=course.epochs,
-            callbacks=callbacks,
-            class_weight=plan.class_weight,
-            **validating(validation, feed.batch_size),
-            verbose=0,
-        )
-
-
-def _finish_epoch(course: Course, callbacks: list[Any], validation: _Data, batch_size: int) -> None:
-    """The rest of an epoch that was left when all its steps were done: validation, and what callbacks make of it."""
-    trainer, epoch = course.trainer, course.progress.epochs
-    for callback in callbacks:
-        callback.set_model(trainer)
-        callback.set_params({"epochs": course.epochs, "steps": course.steps, "verbose": 0})
-        callback.on_train_begin()
-    trainer.stop_training = False
-    for callback in callbacks:
-        callback.on_epoch_begin(epoch)
-    logs = {name: float(value) for name, value in trainer.get_metrics_result().items()}
-    data = served(*validation, batch_size)
-    found = trainer.evaluate(**data, callbacks=[callbacks[0]], verbose=0, return_dict=True)
-    logs.update({f"val_{name}": value for name, value in found.items()})
-    for callback in callbacks:
-        callback.on_epoch_end(epoch, logs)
-    course.remember()
+    (x, labels), *others = _data(plan)
+    work = Work(
+        course=course,
+        x=x,
+        labels=labels,
+        validation=others[0] if others else None,
+        batch_size=plan.built.recipe.training.batch_size,
+        seed=seed,
+        class_weight=plan.class_weight,
+        like=plan.images,
+        program=plan.shape,
+    )
+    engine.train(work)
 
 
 def _train_as_the_user_does(plan: Plan, builder: Any, course: Course, saving: Saving | None) -> None:
@@ -338,8 +330,6 @@ def _ticking(watch: Watch, saving: Saving | None) -> Callable[[], None]:
     return tick
 
 
-def _sample(part: Part, most: int) -> Part:
-    """At most so many rows of a part, always the same ones."""
-    if len(part) <= most:
-        return part
-    return part.take(np.random.default_rng(0).choice(len(part), most, replace=False))
+def _sample(count: int, most: int) -> NDArray[np.int64]:
+    """The places of at most so many rows, always the same ones."""
+    return np.arange(count) if count <= most else np.random.default_rng(0).choice(count, most, replace=False)

@@ -18,6 +18,7 @@ from hpsearch.training.compiling import Trained
 from hpsearch.training.copies import copied
 from hpsearch.training.features import features_of, halves
 from hpsearch.training.inputs import Inputs
+from hpsearch.training.knobs import shape_of
 from hpsearch.training.losses import class_weights
 from hpsearch.training.tuning import Layers
 
@@ -68,6 +69,8 @@ class Plan:
         self._head: tuple[tuple[Part, ...], Trained] | None = None
         self._tick = tick
         self._split = False
+        self._number = 0
+        self._shape = f"{shape_of(built.recipe, inputs)} {' '.join(metrics)}"
         self.steps = math.ceil(len(train) / training.batch_size)
         self.class_weight = class_weights(training.class_weight, train.labels, inputs.classes)
 
@@ -106,6 +109,12 @@ class Plan:
         return self.built, self._train
 
     @property
+    def shape(self) -> str:
+        """What trainings have in common that differ in knobs only; see `hpsearch.training.knobs`."""
+        on_features = self._head is not None and self.trained is self._head[1]
+        return f"{self._shape} phase {self._number}{' on features' if on_features else ''}"
+
+    @property
     def epochs(self) -> tuple[int, ...]:
         """The most epochs of each phase."""
         return tuple(phase.epochs for phase in self.phases)
@@ -123,7 +132,7 @@ class Plan:
         Args:
             number: Which, from 0.
         """
-        phase = self.phases[number]
+        phase, self._number = self.phases[number], number
         if len(self.phases) > 1:
             self.layers.learn(phase.tuning)
         self._split = self._halves is not None and phase.tuning is None

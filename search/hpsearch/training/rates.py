@@ -25,6 +25,9 @@ class Annealed(keras.optimizers.schedules.LearningRateSchedule):  # type: ignore
         straight: Whether it rises in a line, and not along half a cosine.
     """
 
+    numbers = ("peak", "steps", "warmup", "start", "final")
+    """Its attributes that may be any number in a program that is compiled once."""
+
     def __init__(self, *, peak: float, steps: int, warmup: int, start: float, final: float, straight: bool) -> None:
         self.peak = peak
         self.steps = steps
@@ -35,8 +38,8 @@ class Annealed(keras.optimizers.schedules.LearningRateSchedule):  # type: ignore
 
     def __call__(self, step: Any) -> Any:
         step = ops.cast(step, "float32")
-        up = ops.clip(step / max(self.warmup, 1), 0.0, 1.0)
-        down = ops.clip((step - self.warmup) / max(self.steps - self.warmup, 1), 0.0, 1.0)
+        up = ops.clip(step / ops.maximum(self.warmup, 1), 0.0, 1.0)
+        down = ops.clip((step - self.warmup) / ops.maximum(self.steps - self.warmup, 1), 0.0, 1.0)
         rising = up if self.straight else (1 - ops.cos(math.pi * up)) / 2
         falling = (1 + ops.cos(math.pi * down)) / 2
         before = self.start + (1 - self.start) * rising

@@ -133,12 +133,15 @@ class _Trainer:
         from hpsearch.data.loading import load_search_data
         from hpsearch.data.shared import shared
         from hpsearch.spacefile import load_space
-        from hpsearch.training.devices import be_deterministic, check_device
+        from hpsearch.training.devices import be_deterministic, check_device, remember_programs
+        from hpsearch.training.engines import check_engine
         from hpsearch.training.inputs import loaded_inputs
 
         if setup.deterministic:
             be_deterministic()
         check_device()
+        check_engine(setup.engine)
+        remember_programs()
         look_in(data=setup.data_dir)
         self.setup = setup
         self.lost: dict[str, str] = {}  # weights that could not be downloaded, and why; asked for once only
@@ -231,12 +234,13 @@ class _Trainer:
             saving=Saving(task.folder, hash_, task.checkpoint_every, task.parent),
             epochs=task.epochs,
             metrics=self.space.metrics,
+            engine=self.setup.engine,
         )
         if task.answers is not None:
             from hpsearch.training.validation import keep_answers
 
             keep_answers(built, self.data.validation, self.inputs, task.folder, task.answers, _watched(pipe))
-        return Trained(outcome.score, outcome.best_epoch, outcome.train_score)
+        return Trained(outcome.score, outcome.best_epoch, outcome.train_score, outcome.engine)
 
     def _refit(self, task: Refit, pipe: Pipe) -> Refitted:
         import keras
@@ -263,6 +267,7 @@ class _Trainer:
             epochs=task.epochs,
             seed=task.seed,
             watch=RefitWatch(pipe),
+            engine=self.setup.engine,
         )
         source = Source(
             self.space.declaration,
