@@ -50,14 +50,18 @@ def unsuited(work: Work) -> str | None:
 
 
 def _too_large(work: Work) -> str | None:
-    known = jax.devices()[0].memory_stats()
-    if not known or "bytes_limit" not in known:
-        return None
-    free = known["bytes_limit"] - known.get("bytes_in_use", 0)
-    needed = sum(each.nbytes for each in keras.tree.flatten((work.x, work.labels, work.validation)) if each is not None)
-    if needed <= MOST * free:
+    free = _free()
+    held = keras.tree.flatten((work.x, work.labels, work.validation))
+    needed = sum(each.nbytes for each in held if each is not None)
+    if free is None or needed <= MOST * free:
         return None
     return f"its data takes {needed / 1e9:.1f} GB, and {free / 1e9:.1f} GB of the device's memory are free"
+
+
+def _free() -> int | None:
+    """Bytes of the device's memory; None where that is the computer's own."""
+    known = jax.devices()[0].memory_stats()
+    return int(known["bytes_limit"]) - int(known.get("bytes_in_use", 0)) if known and "bytes_limit" in known else None
 
 
 class Device:

@@ -33,8 +33,8 @@ from hpsearch.training.watch import Leaving, Watch
 
 __all__ = ["NotFiniteError", "Outcome", "Saving", "compiled", "encoded", "evaluate", "fit", "refit"]
 
-TRAIN_SCORE_IMAGES = 10_000
-"""The train score is measured on at most this many images: enough for three digits, and quick."""
+TRAIN_SCORE_LEAST, TRAIN_SCORE_MOST = 2_000, 10_000
+"""The train score is measured on as many images as the score, within these bounds: it need not be more precise."""
 
 _Data = tuple[Any, np.ndarray]
 
@@ -104,7 +104,7 @@ def fit(
     if not course.over:
         return Outcome(course.progress.best, course.progress.best_epoch, None, chosen.name)
     scored, part = plan.scored()
-    places = _sample(len(part), TRAIN_SCORE_IMAGES)
+    places = _sample(len(part), min(max(len(validation), TRAIN_SCORE_LEAST), TRAIN_SCORE_MOST))
     known = chosen.score(places) if part is plan.parts[0] else None
     if known is None:
         some = part if len(places) == len(part) else part.take(places)
