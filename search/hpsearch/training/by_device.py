@@ -116,8 +116,8 @@ class _Run:
         self.rows = _resident(self.feed, work)
         try:
             self.program.check(state_of(self.trainer), self.knobs, self.rows, self.feed.batch_size)
-        except jax.errors.JAXTypeError as error:
-            raise UnsuitedError(f"JAX cannot compile the model ({gist(error)[:200]})") from error
+        except Exception as error:  # whatever is wrong with it, fit will say so if it is not the compiling
+            raise UnsuitedError(f"JAX cannot compile the model ({gist(_first(error))[:200]})") from error
 
     def train(self) -> None:
         course, trainer = self.course, self.trainer
@@ -203,6 +203,13 @@ class _Pace:
         """
         fair = BEAT / max(seconds / steps, 1e-6)
         self.steps = max(1, round(min(fair, 8 * self.steps)))
+
+
+def _first(error: BaseException) -> BaseException:
+    """What went wrong first; Keras tells of errors in words of its own, and may fail to."""
+    while error.__context__ is not None:
+        error = error.__context__
+    return error
 
 
 def _make_ready(trainer: Any, feed: Feed) -> None:

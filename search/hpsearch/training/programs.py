@@ -150,7 +150,7 @@ class Program:
             size: Rows a step.
 
         Raises:
-            JAXTypeError: Something in the model wants to know numbers that are known only when the program runs.
+            Exception: Whatever is raised, such as by a layer that wants to know numbers before the program runs.
         """
         jax.eval_shape(self._train, state, tuple(knobs), rows, np.zeros(min(size, len(rows.labels)), dtype="int32"))
 
