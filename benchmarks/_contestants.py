@@ -116,6 +116,8 @@ CONTESTANTS: dict[str, Maker] = {
         f"adaptive like {like:g} model {0.9 - like:g}": _adaptive(like=like, model=0.9 - like)
         for like in (0.0, 0.3, 0.6)
     },
+    **{f"adaptive known {known}": _adaptive(known=known) for known in (1, 10)},
+    **{f"adaptive starts 0 known {known}": _adaptive(starts=0, known=known) for known in (1, 10)},
     **{f"adaptive best {best}": _adaptive(best=best) for best in (1, 3, 10)},
     **{f"adaptive changes {changes:g}": _adaptive(changes=changes) for changes in (1.0, 3.0, 5.0)},
     **{f"adaptive starts {starts}": _adaptive(starts=starts) for starts in (0, 1, 2, 3, 4)},

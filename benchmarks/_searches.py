@@ -50,7 +50,13 @@ def shown(arguments: Sequence[str], hidden: Mapping[str, str]) -> list[str]:
         hidden: What stands for the value of each option that takes a path.
     """
     pairs = zip(["", *arguments], arguments, strict=False)
-    return [hidden.get(before, f"spaces/{Path(each).name}" if each.endswith(".py") else each) for before, each in pairs]
+    return [hidden.get(before, _within(each) if each.endswith(".py") else each) for before, each in pairs]
+
+
+def _within(space: str) -> str:
+    """The path of a space file within the repository; of one elsewhere its name."""
+    path = Path(space).resolve()
+    return str(path.relative_to(SOURCE.parent)) if path.is_relative_to(SOURCE.parent) else path.name
 
 
 def hpsearch(*arguments: object, results: Path, read: bool = False) -> str:

@@ -46,6 +46,7 @@ CHANGED = 0.15
 """The chance that a choice is another than that of the recipe nearby."""
 
 ROOT = Path(__file__).resolve().parents[1]
+_HIDDEN = {"--data-dir": "DATA", "--studies": "STUDIES", "--output": "OUTPUT"}
 
 
 def main() -> int:
@@ -156,7 +157,7 @@ def _said(study: StudyFolder, space: Path, name: str, starts: list[str]) -> dict
         "train": described["train_images"],
         "validation": described["validation_images"],
         "machine": machine(),
-        "command": shlex.join(["python", "benchmarks/record.py", *shown(sys.argv[1:], {"--data-dir": "DATA"})]),
+        "command": shlex.join(["python", "benchmarks/record.py", *shown(sys.argv[1:], _HIDDEN)]),
         "trials": [{**_curve(study, trial, metric), "name": _kind(trial, starts)} for trial in kept],
     }
 

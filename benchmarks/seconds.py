@@ -97,19 +97,34 @@ def main() -> None:
     watch.watch(Statistics, "find", "statistics of batch normalisation")
     watch.watch(Course, "_keep_best", "copy of the best weights")
     watch.watch(Keeper, "write", "checkpoints")
-    trials = [_trial(options, watch, number) for number in range(TRIALS)]
-    print(f"{words(machine())}; Keras on {keras.config.backend()}")
-    print(
-        f"{' '.join(map(str, options.widths))} filters, two convolutions a stage; {options.images} images, "
-        f"{options.validation} to validate on, {options.epochs} epochs, batch 128\n"
-    )
-    print(f"Importing Keras and its backend: {_IMPORTED:.2f} s, once for all workers\n")
-    print("| | the first trial | later ones | share of later ones |")
-    print("| --- | --- | --- | --- |")
+    table = _table(options, [_trial(options, watch, number) for number in range(TRIALS)])
+    print(table)
+    if options.output:
+        options.output.write_text(table + "\n", encoding="utf-8")
+
+
+def _table(options: argparse.Namespace, trials: list[dict[str, float]]) -> str:
     later = {stage: statistics.median(trial[stage] for trial in trials[1:]) for stage in trials[0]}
-    for stage, seconds in later.items():
-        print(f"| {stage} | {trials[0][stage]:.2f} | {seconds:.2f} | {seconds / sum(later.values()):.1%} |")
-    print(f"| in all | {sum(trials[0].values()):.2f} | {sum(later.values()):.2f} | |")
+    rows = [
+        f"| {stage} | {trials[0][stage]:.2f} | {seconds:.2f} | {seconds / sum(later.values()):.1%} |"
+        for stage, seconds in later.items()
+    ]
+    return "\n".join(
+        [
+            f"{words(machine())}; Keras on {keras.config.backend()}",
+            (
+                f"{' '.join(map(str, options.widths))} filters, two convolutions a stage; {options.images} images, "
+                f"{options.validation} to validate on, {options.epochs} epochs, batch 128; {TRIALS - 1} later trials"
+            ),
+            "",
+            f"Importing Keras and its backend: {_IMPORTED:.2f} s, once for all workers",
+            "",
+            "| | the first trial | later ones | share of later ones |",
+            "| --- | --- | --- | --- |",
+            *rows,
+            f"| in all | {sum(trials[0].values()):.2f} | {sum(later.values()):.2f} | |",
+        ]
+    )
 
 
 def _options() -> argparse.Namespace:
@@ -117,6 +132,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--images", type=int, default=4000, help="to train on")
     parser.add_argument("--validation", type=int, default=2000, help="images to validate on")
     parser.add_argument("--epochs", type=int, default=12)
+    parser.add_argument("--output", type=Path, help="a .md for the table")
     parser.add_argument("--widths", type=int, nargs="+", default=[16, 32, 64], help="filters of each stage")
     return parser.parse_args()
 

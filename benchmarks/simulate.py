@@ -6,6 +6,7 @@ epochs are those that `record.py` has seen, on a clock that is only counted.
     python benchmarks/simulate.py                                   every recorded space
     python benchmarks/simulate.py CURVES.json.gz --contestants random adaptive --repeats 500
     python benchmarks/simulate.py --workers 16 --budget 40
+    python benchmarks/simulate.py --without start near            only what was drawn at random
 
 A table for each space gives the mean regret, which is the distance to the best recorded score in points, after shares
 of the budget. The budget is the time that so many recipes take on average to their last epoch. `oracle` trains the best
@@ -23,6 +24,7 @@ import math
 import os
 import time
 from concurrent.futures import ProcessPoolExecutor
+from dataclasses import replace
 from fnmatch import fnmatch
 from functools import cache
 from pathlib import Path
@@ -41,6 +43,8 @@ SHARES = (0.04, 0.1, 0.2, 0.5, 1.0)
 FINE = tuple(round(0.02 * step, 2) for step in range(1, 51))
 """Of the budget, for plots."""
 ORACLE = "oracle"
+LEAST = 0.1
+"""Points of regret below which contestants count as equal, so that the last image does not decide."""
 
 
 def main() -> int:
@@ -53,8 +57,9 @@ def main() -> int:
     found: dict[str, dict[str, list[list[float]]]] = {}
     with ProcessPoolExecutor(len(os.sched_getaffinity(0))) as pool:
         for path in paths:
-            curves = _read(path)
-            settings = options.budget, options.workers, options.share
+            without = tuple(options.without)
+            curves = _read(path, without)
+            settings = without, options.budget, options.workers, options.share
             jobs = [(path, name, seed, *settings) for name in names for seed in range(options.repeats)]
             regrets = list(pool.map(_regrets, *zip(*jobs, strict=True), chunksize=max(1, options.repeats // 8)))
             fine[curves.name] = {ORACLE: [_oracle(curves, options.budget)]}
@@ -68,7 +73,7 @@ def main() -> int:
     if options.output:
         options.output.write_text(json.dumps({"shares": FINE, "regrets": fine}) + "\n", encoding="utf-8")
     if options.figures:
-        draw_curves([_read(path) for path in paths], options.figures / "curves.png")
+        draw_curves([_read(path, tuple(options.without)) for path in paths], options.figures / "curves.png")
         draw_regrets(FINE, fine, options.figures / "regrets.png")
     return 0
 
@@ -80,6 +85,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--repeats", type=int, default=40)
     parser.add_argument("--budget", type=float, default=15, help="in recipes trained to their last epoch")
     parser.add_argument("--workers", type=int, default=1)
+    parser.add_argument("--without", nargs="+", default=[], help="kinds of recipes to leave out: start, near")
     parser.add_argument("--share", type=float, default=TRIAL_SHARE, help="of the budget that one trial may take")
     parser.add_argument("--output", type=Path, help="a .json with every regret")
     parser.add_argument("--figures", type=Path, help="a folder for pictures; needs: pip install matplotlib")
@@ -87,25 +93,28 @@ def _options() -> argparse.Namespace:
 
 
 @cache
-def _read(path: Path) -> Curves:
-    return read_curves(path)
+def _read(path: Path, without: tuple[str, ...]) -> Curves:
+    curves = read_curves(path)
+    return replace(curves, curves=tuple(curve for curve in curves.curves if curve.name not in without))
 
 
 @cache
-def _nearest(path: Path) -> Nearest:
-    return Nearest(_read(path))
+def _nearest(path: Path, without: tuple[str, ...]) -> Nearest:
+    return Nearest(_read(path, without))
 
 
 def _seconds(curves: Curves, budget: float) -> float:
     return budget * float(np.mean([curve.total for curve in curves.curves]))
 
 
-def _regrets(path: Path, name: str, seed: int, budget: float, workers: int, share: float) -> list[float]:
+def _regrets(
+    path: Path, name: str, seed: int, without: tuple[str, ...], budget: float, workers: int, share: float
+) -> list[float]:
     """The regret of one search after each share of the budget, in points of 100."""
-    curves = _read(path)
+    curves = _read(path, without)
     seconds = _seconds(curves, budget) / workers
     strategy = opened(name, curves.maximize, seed, curves.epochs)
-    replay = Replay(curves, _nearest(path), strategy, seconds, workers, share)
+    replay = Replay(curves, _nearest(path, without), strategy, seconds, workers, share)
     replay.run()
     return [_regret(curves, replay.at(share * seconds)) for share in FINE]
 
@@ -183,7 +192,7 @@ def _ranking(found: dict[str, dict[str, list[list[float]]]]) -> str:
 
 def _relative(regrets: dict[str, list[list[float]]], name: str, baseline: str) -> float:
     mine, its = (np.mean(regrets[each], axis=0) for each in (name, baseline))
-    return float(np.mean(mine / np.maximum(its, 1e-9)))
+    return float(np.mean(np.maximum(mine, LEAST) / np.maximum(its, LEAST)))
 
 
 if __name__ == "__main__":

@@ -171,7 +171,7 @@ def test_so_many_checkpoints_stay_and_no_more(adaptive):
 
 
 def test_who_could_not_work_is_no_example(adaptive):
-    strategy = adaptive(Settings(starts=0, like=1.0, first_rung=1.0))
+    strategy = adaptive(Settings(starts=0, like=1.0, known=1, first_rung=1.0))
     broken = begun(strategy).number
     strategy.report(broken, 1, 0.99)
     strategy.infeasible(broken)
@@ -182,7 +182,7 @@ def test_who_could_not_work_is_no_example(adaptive):
 
 
 def test_later_proposals_lie_near_the_best(adaptive):
-    strategy = adaptive(Settings(starts=0, like=1.0, best=1, first_rung=1.0))
+    strategy = adaptive(Settings(starts=0, like=1.0, known=1, best=1, first_rung=1.0))
     names = [Parameter(f"p{at}", Between(0.0, 1.0)) for at in range(10)]
     kept = []
     for trial in range(30):
@@ -194,6 +194,14 @@ def test_later_proposals_lie_near_the_best(adaptive):
         kept.append(sum(left == right for left, right in zip(first, made, strict=True)))
         trained(strategy, number, [1.0 if trial == 0 else 0.0])
     assert 6 < sum(kept[1:]) / len(kept[1:]) < 9.5, "two of ten choices change on average"
+
+
+def test_nobody_is_made_like_the_best_of_a_few(adaptive):
+    strategy = adaptive(Settings(starts=0, like=1.0, known=3, first_rung=1.0))
+    for trial in range(5):
+        number = begun(strategy).number
+        assert ("like" in strategy.record.attributes(number)) == (trial >= 3)
+        trained(strategy, number, [0.1 * trial])
 
 
 # ---- what lies near

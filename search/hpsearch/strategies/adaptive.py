@@ -58,6 +58,7 @@ class Settings:
         keep: The share of the trials at a rung that goes on.
         trend: How much of what a trial gained since half the rung is expected of it once more.
         enough: So many trials must have reached a rung before one is stopped there.
+        known: So many recipes must have a score before others are made like the best of them.
         like: The share of later proposals that change one of the best.
         model: The share of later proposals that a model of good choices makes, choice by choice.
         best: How many of the best are changed.
@@ -72,6 +73,7 @@ class Settings:
     keep: float = 1 / 3
     trend: float = 0.0
     enough: int = 3
+    known: int = 5
     like: float = 0.8
     model: float = 0.0
     best: int = 5
@@ -113,7 +115,8 @@ class Adaptive(Recorded):
         if (start := self._next_start(trials)) is not None:
             return {START: start, SAME: list(range(start + 1, len(STARTS)))}
         rng = Random(seed_for(self._seed, len(trials), "plan"))
-        best = self._best(trials)
+        scored = self._scored(trials)
+        best = scored[: self._settings.best] if len(scored) >= self._settings.known else []
         way = rng.random()
         if best and self._settings.like <= way < self._settings.like + self._settings.model:
             return {MODEL: True}
@@ -128,8 +131,8 @@ class Adaptive(Recorded):
         known = {start for trial in trials for start in (trial.user_attrs.get(START), *trial.user_attrs.get(SAME, ()))}
         return next((start for start in range(min(self._settings.starts, len(STARTS))) if start not in known), None)
 
-    def _best(self, trials: Sequence[FrozenTrial]) -> list[FrozenTrial]:
-        """The best so far, the best first; a trial that went on from another stands for it."""
+    def _scored(self, trials: Sequence[FrozenTrial]) -> list[FrozenTrial]:
+        """All with a score, the best first; a trial that went on from another stands for it."""
         continued = _continued(trials)
         scored = [
             (score, -trial.number, trial)
@@ -137,7 +140,7 @@ class Adaptive(Recorded):
             if trial.params and trial.number not in continued and (score := self._score(trial)) is not None
         ]
         scored.sort(key=lambda each: each[:2], reverse=True)
-        return [trial for _, _, trial in scored[: self._settings.best]]
+        return [trial for _, _, trial in scored]
 
     def _score(self, trial: FrozenTrial) -> float | None:
         """The best value so far; more is better."""
