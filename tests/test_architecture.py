@@ -119,7 +119,7 @@ LIBRARIES = {
     "keras": Part("training", later="blocks optimizers"),
     "keras_tuner": Part("training", later="strategies"),  # there in a process of its own
     "tensorflow": Part("", later="training"),
-    "jax": Part("", later="training"),
+    "jax": Part("training"),  # in modules that are themselves imported inside functions: it need not be installed
     "torch": Part("", later="training"),
     "numpy": Part("loading training", later="blocks results report"),
     "onnxruntime": Part("", later="training"),

@@ -10,7 +10,7 @@ from keras import ops
 
 from hpsearch.schedules import Cosine, OneCycle, Plateau
 
-__all__ = ["rate_of"]
+__all__ = ["Annealed", "rate_of"]
 
 
 class Annealed(keras.optimizers.schedules.LearningRateSchedule):  # type: ignore[misc]  # keras has no types
