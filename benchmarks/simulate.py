@@ -1,7 +1,8 @@
 """Which strategy finds a good recipe soonest, replayed on recorded learning curves.
 
-Claims nothing so far. Nothing is trained: a strategy of hpsearch proposes, stops and resumes as in a real run, and its
-epochs are those that `record.py` has seen, on a clock that is only counted.
+Claims nothing beforehand; what it says of the default is in `docs/design/strategies.md`. Nothing is trained: a strategy
+of hpsearch proposes, stops and resumes as in a real run, and its epochs are those that `record.py` has seen, on a clock
+that is only counted.
 
     python benchmarks/simulate.py                                   every recorded space
     python benchmarks/simulate.py CURVES.json.gz --contestants random adaptive --repeats 500
