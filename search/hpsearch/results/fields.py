@@ -34,7 +34,7 @@ class Field:
     words: tuple[str, ...] = ()
 
 
-_TEXTS = ("study", "trial", "baseline", "device", "message", "recipe_hash")
+_TEXTS = ("study", "trial", "baseline", "device", "engine", "message", "recipe_hash")
 _FLAGS = ("overfits", "interrupted")
 _SCORES = ("validation", "validation_low", "validation_high", "train")
 _COSTS = ("rank", "gap", "parameters", "flops", "memory", "epochs", "epochs_budget", "seconds")

@@ -34,6 +34,7 @@ FIELDS = (
     "epochs_budget",
     "seconds",
     "device",
+    "engine",
     "parent",
     "state",
     "interrupted",

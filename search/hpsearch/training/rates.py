@@ -38,8 +38,8 @@ class Annealed(keras.optimizers.schedules.LearningRateSchedule):  # type: ignore
 
     def __call__(self, step: Any) -> Any:
         step = ops.cast(step, "float32")
-        up = ops.clip(step / ops.maximum(self.warmup, 1), 0.0, 1.0)
-        down = ops.clip((step - self.warmup) / ops.maximum(self.steps - self.warmup, 1), 0.0, 1.0)
+        up = ops.clip(step / _at_least_one(self.warmup), 0.0, 1.0)
+        down = ops.clip((step - self.warmup) / _at_least_one(self.steps - self.warmup), 0.0, 1.0)
         rising = up if self.straight else (1 - ops.cos(math.pi * up)) / 2
         falling = (1 + ops.cos(math.pi * down)) / 2
         before = self.start + (1 - self.start) * rising
@@ -48,6 +48,11 @@ class Annealed(keras.optimizers.schedules.LearningRateSchedule):  # type: ignore
 
     def get_config(self) -> dict[str, Any]:
         return dict(vars(self))
+
+
+def _at_least_one(steps: Any) -> Any:
+    """A number of steps to divide by, which only a compiled program may know."""
+    return ops.maximum(ops.cast(steps, "float32"), 1.0)
 
 
 def rate_of(schedule: Plateau | Cosine | OneCycle | None, peak: float, steps: int | None) -> Annealed | None:
