@@ -4,42 +4,27 @@ from __future__ import annotations
 
 import statistics
 import time
-from dataclasses import replace
-from typing import Any
 
 import jax
 import jax.numpy as jnp
 import keras
-import numpy as np
 from _gpu import Setting, table, write
+from _training import Seconds, noise
 
 from hpsearch import SGD, ConvNet, Model, Recipe, Stage, Training
-from hpsearch.data.parts import Part, image_part
+from hpsearch.data.parts import Part
 from hpsearch.resolve import from_answers
 from hpsearch.training.build import build
 from hpsearch.training.fit import fit
 from hpsearch.training.inputs import image_inputs
 from hpsearch.training.measure import measure
-from hpsearch.training.watch import Watch
 
-__all__ = ["network", "noise", "step"]
+__all__ = ["step"]
 
 INPUTS = image_inputs((32, 32, 3), 10, 255.0)
 
 
-class Seconds(Watch):
-    """Notes how long each epoch took."""
-
-    def __init__(self) -> None:
-        self.epochs: list[float] = []
-
-    def epoch(self, epoch: Any, checkpoint: bool) -> Any:  # the method's own
-        """Note it."""
-        self.epochs.append(epoch.seconds)
-        return "go"
-
-
-def network(widths: tuple[int, ...], epochs: int, batch: int, precision: str = "float32") -> Recipe:
+def _network(widths: tuple[int, ...], epochs: int, batch: int, precision: str = "float32") -> Recipe:
     """A network of two convolutions a stage.
 
     Args:
@@ -62,19 +47,6 @@ def network(widths: tuple[int, ...], epochs: int, batch: int, precision: str = "
     )
 
 
-def noise(count: int, seed: int) -> Part:
-    """Images of noise with a trace of their class; seconds do not depend on what is in them.
-
-    Args:
-        count: How many.
-        seed: Of the numbers.
-    """
-    rng = np.random.default_rng(seed)
-    labels = rng.integers(0, 10, count)
-    images = (rng.integers(0, 200, (count, 32, 32, 3)) + 5 * labels[:, None, None, None]).astype("uint8")
-    return image_part(images, labels.astype("int64"))
-
-
 def step(setting: Setting) -> None:
     """Measure, and write ``step.json`` and ``step.md``.
 
@@ -88,7 +60,7 @@ def step(setting: Setting) -> None:
     rows = []
     for precision in ("float32", "mixed_bfloat16"):
         for batch in batches:
-            recipe = network(widths, epochs, batch, precision)
+            recipe = _network(widths, epochs, batch, precision)
             flops = 3 * measure(recipe, INPUTS).flops  # backwards takes about twice what forwards takes
             rates = {engine: _images_a_second(recipe, engine, train, held_out) for engine in ("fit", "device")}
             rows.append({"precision": precision, "batch": batch, "flops": flops, **rates})
@@ -116,7 +88,7 @@ def step(setting: Setting) -> None:
 def _images_a_second(recipe: Recipe, engine: str, train: Part, held_out: Part) -> float:
     keras.utils.clear_session()
     keras.utils.set_random_seed(0)
-    built = build(replace(recipe), INPUTS, from_answers({}))
+    built = build(recipe, INPUTS, from_answers({}))
     watch = Seconds()
     fit(
         built,

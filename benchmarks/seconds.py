@@ -32,11 +32,10 @@ from pathlib import Path
 from typing import Any
 
 import keras
-import numpy as np
 from _machine import machine, words
+from _training import Seconds, noise
 
 from hpsearch import ConvNet, Model, Recipe, Stage, Training
-from hpsearch.data.parts import image_part
 from hpsearch.resolve import from_answers
 from hpsearch.training.build import build
 from hpsearch.training.course import Course
@@ -44,7 +43,6 @@ from hpsearch.training.inputs import image_inputs
 from hpsearch.training.measure import measure
 from hpsearch.training.saving import Keeper, Saving
 from hpsearch.training.statistics import Statistics
-from hpsearch.training.watch import Watch
 
 INPUTS = image_inputs((32, 32, 3), 10, 255.0)
 TRIALS = 3
@@ -75,18 +73,6 @@ class Stopwatch:
                 self.seconds[called] += time.perf_counter() - began
 
         setattr(owner, name, timed)
-
-
-class Epochs(Watch):
-    """Notes how long each epoch took."""
-
-    def __init__(self) -> None:
-        self.seconds: list[float] = []
-
-    def epoch(self, epoch: Any, written: bool) -> Any:  # the method's own
-        """Note it."""
-        self.seconds.append(epoch.seconds)
-        return "go"
 
 
 def main() -> None:
@@ -139,7 +125,7 @@ def _options() -> argparse.Namespace:
 
 def _trial(options: argparse.Namespace, watch: Stopwatch, seed: int) -> dict[str, float]:
     """The seconds of each stage of a trial."""
-    train, validation = _images(options.images, 0), _images(options.validation, 1)
+    train, validation = noise(options.images, 0), noise(options.validation, 1)
     stages = [Stage(filters=(width, width)) for width in options.widths]
     recipe = Recipe(
         model=Model(body=ConvNet(stages=stages, batchnorm="after_activation"), pooling="average"),
@@ -152,7 +138,7 @@ def _trial(options: argparse.Namespace, watch: Stopwatch, seed: int) -> dict[str
     measured = time.perf_counter()
     built = build(recipe, INPUTS, from_answers({}))
     done = time.perf_counter()
-    epochs = Epochs()
+    epochs = Seconds()
     with tempfile.TemporaryDirectory() as folder:
         hpsearch.training.fit.fit(
             built,
@@ -166,17 +152,17 @@ def _trial(options: argparse.Namespace, watch: Stopwatch, seed: int) -> dict[str
             saving=Saving(Path(folder), "recipe", 0.0, None),
         )
     whole = time.perf_counter() - done
-    steady = statistics.median(epochs.seconds[1:])
+    steady = statistics.median(epochs.epochs[1:])
     alone = _validation_seconds(built, validation)
     known = dict(watch.seconds)
     in_epochs = sum(known[name] for name in ("statistics of batch normalisation", "copy of the best weights"))
-    steps = steady * len(epochs.seconds) - alone * len(epochs.seconds) - in_epochs
+    steps = steady * len(epochs.epochs) - alone * len(epochs.epochs) - in_epochs
     stages_ = {
         "measuring the network before it is built": measured - began,
         "building it": done - measured,
-        "tracing and compiling, in the first epoch": max(epochs.seconds[0] - steady, 0.0),
+        "tracing and compiling, in the first epoch": max(epochs.epochs[0] - steady, 0.0),
         "steps of training": steps,
-        "validation": alone * len(epochs.seconds),
+        "validation": alone * len(epochs.epochs),
         **known,
     }
     stages_["everything else"] = max(whole - sum(list(stages_.values())[2:]), 0.0)
@@ -190,13 +176,6 @@ def _validation_seconds(built: Any, validation: Any) -> float:
     began = time.perf_counter()
     built.network.evaluate(images, labels, batch_size=128, verbose=0)
     return time.perf_counter() - began
-
-
-def _images(count: int, seed: int) -> Any:
-    rng = np.random.default_rng(seed)
-    labels = rng.integers(0, 10, count)
-    images = (rng.integers(0, 200, (count, 32, 32, 3)) + 5 * labels[:, None, None, None]).astype("uint8")
-    return image_part(images, labels.astype("int64"))
 
 
 if __name__ == "__main__":

@@ -258,7 +258,7 @@ class Conversation:
         if too_slow := context.limits.too_slow(epoch, trial.epochs_budget, context.slots):
             return too_slow
         if self._kept(lambda: context.strategy.should_stop(trial.number)):
-            return f"stopped by the pruner after epoch {epoch.epoch}"
+            return f"given up after epoch {epoch.epoch}: others were ahead by then"
         return ""
 
     def _score(self, epoch: Epoch) -> None:

@@ -111,11 +111,11 @@ class _Run:
         self.callbacks = work.callbacks()
         self.pace = _Pace()
         _make_ready(self.trainer, self.feed)
-        self.program: Program = program_for(self.trainer, work.program, looped)
+        self.program: Program = program_for(self.trainer, work.program(), looped)
         self.knobs = [knob.value for knob in knobs_of(self.trainer)]
         self.rows = _resident(self.feed, work)
         try:
-            self.program.check(state_of(self.trainer), self.knobs, self.rows, self.feed.batch_size)
+            self.program.check(state_of(self.trainer), self.knobs, self.rows, self._order(0), self.feed.batch_size)
         except Exception as error:  # whatever is wrong with it, fit will say so if it is not the compiling
             raise UnsuitedError(f"JAX cannot compile the model ({gist(_first(error))[:200]})") from error
 
@@ -141,7 +141,7 @@ class _Run:
         begun = course.progress.step  # steps that an earlier run did
         for callback in self.callbacks:
             callback.on_epoch_begin(epoch)
-        order = self.feed.order(epoch).astype("int32")
+        order = self._order(epoch)
         self._in_pieces(
             range(begun, self.feed.steps),
             lambda step: course.step_begins(step - begun, 1),
@@ -151,6 +151,9 @@ class _Run:
         logs |= {f"val_{name}": value for name, value in self._validated().items()}
         for callback in self.callbacks:
             callback.on_epoch_end(epoch, logs)
+
+    def _order(self, epoch: int) -> NDArray[np.int32]:
+        return self.feed.order(epoch).astype("int32")
 
     def _validated(self) -> dict[str, float]:
         self.course.validation_begins()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -28,7 +28,7 @@ class Work:
         seed: Where the shuffles start.
         class_weight: How much a row of each class counts, or None.
         like: The rows whose order they are served in, where they were computed of others; None is ``x`` itself.
-        program: What tells networks apart that need programs of their own; see `hpsearch.training.programs`.
+        program: Tells what networks that need programs of their own differ in; see `hpsearch.training.programs`.
     """
 
     course: Course
@@ -39,7 +39,7 @@ class Work:
     seed: int
     class_weight: Mapping[int, float] | None = None
     like: Any = None
-    program: str = ""
+    program: Callable[[], str] = str
 
     def callbacks(self) -> list[Any]:
         """All that hear of the epochs, in their order."""

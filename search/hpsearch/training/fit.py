@@ -282,7 +282,7 @@ def _train_by_epochs(plan: Plan, course: Course, seed: int, engine: Engine) -> N
         seed=seed,
         class_weight=plan.class_weight,
         like=plan.images,
-        program=plan.shape,
+        program=lambda: plan.shape,
     )
     engine.train(work)
 

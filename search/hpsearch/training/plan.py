@@ -70,7 +70,6 @@ class Plan:
         self._tick = tick
         self._split = False
         self._number = 0
-        self._shape = f"{shape_of(built.recipe, inputs)} {' '.join(metrics)}"
         self.steps = math.ceil(len(train) / training.batch_size)
         self.class_weight = class_weights(training.class_weight, train.labels, inputs.classes)
 
@@ -112,7 +111,9 @@ class Plan:
     def shape(self) -> str:
         """What trainings have in common that differ in knobs only; see `hpsearch.training.knobs`."""
         on_features = self._head is not None and self.trained is self._head[1]
-        return f"{self._shape} phase {self._number}{' on features' if on_features else ''}"
+        whole = self._whole[1]
+        common = f"{shape_of(self.built.recipe, whole.inputs)} {' '.join(whole.metrics)}"
+        return f"{common} phase {self._number}{' on features' if on_features else ''}"
 
     @property
     def epochs(self) -> tuple[int, ...]:

@@ -10,6 +10,7 @@ On a CPU a convolution within a loop of XLA is many times slower than one outsid
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Any, NamedTuple
 
 import jax
@@ -140,19 +141,23 @@ class Program:
             state = self._test(state, rows, order[step * size : (step + 1) * size])
         return state
 
-    def check(self, state: State, knobs: Sequence[float], rows: Rows, size: int) -> None:
-        """Find out whether the steps can be compiled at all; what is found is kept for the first of them.
+    def check(self, state: State, knobs: Sequence[float], rows: Rows, order: NDArray[np.int32], size: int) -> None:
+        """Find out whether the steps can be compiled at all; JAX keeps what it traces here for the first of them.
 
         Args:
             state: Of the model.
             knobs: The knobs of the model.
             rows: What it is trained on.
+            order: The rows of an epoch (n,).
             size: Rows a step.
 
         Raises:
             Exception: Whatever is raised, such as by a layer that wants to know numbers before the program runs.
         """
-        jax.eval_shape(self._train, state, tuple(knobs), rows, np.zeros(min(size, len(rows.labels)), dtype="int32"))
+        if self._looped and len(order) >= size:
+            jax.eval_shape(partial(self._train_all, size=size), state, tuple(knobs), rows, order, 0, 1)
+        else:
+            jax.eval_shape(self._train, state, tuple(knobs), rows, order[:size])
 
     def _trained(self, state: State, knobs: tuple[float, ...], rows: Rows, places: Any) -> State:
         with turned(self._knobs, knobs):
