@@ -91,11 +91,9 @@ def main() -> int:
     }
     for seed in range(options.seeds):
         for who in options.contestants:
-            record = folder / f"{who}-{seed}.json"
-            if not record.exists():
-                record.write_text(json.dumps(_raced(who, seed, images, options, folder)) + "\n", encoding="utf-8")
-            found["contestants"].setdefault(who, []).append(json.loads(record.read_text(encoding="utf-8")))
-            print(f"{who} seed {seed}: {found['contestants'][who][-1]['best']}", file=sys.stderr)
+            run = _kept(folder / f"{who}-{seed}.json", who, seed, images, options)
+            found["contestants"].setdefault(who, []).append(run)
+            print(f"{who} seed {seed}: {run['best']}", file=sys.stderr)
     text = _tables(found)
     print(text)
     if options.output:
@@ -112,7 +110,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--validation", type=int, default=2000, help="images to validate on")
     parser.add_argument("--seconds", type=int, default=480, help="for each contestant")
     parser.add_argument("--seeds", type=int, default=3)
-    parser.add_argument("--again", type=int, default=3, help="with how many seeds each winner is trained again")
+    parser.add_argument("--again", type=int, default=3, help="seeds to train each winner again; 0: at a later call")
     parser.add_argument("--blocks", choices=("keras", "hpsearch"), default="keras", help="of the peers")
     parser.add_argument("--contestants", nargs="+", choices=(*PEERS, *OURS), default=[*PEERS, *OURS])
     parser.add_argument("--keep", type=Path, help="a folder for everything; what is there already is not run again")
@@ -123,12 +121,23 @@ def _options() -> argparse.Namespace:
 # ---- one contestant
 
 
-def _raced(who: str, seed: int, images: Images, options: argparse.Namespace, folder: Path) -> dict[str, Any]:
-    own = folder / f"{who}-{seed}"
+def _kept(record: Path, who: str, seed: int, images: Images, options: argparse.Namespace) -> dict[str, Any]:
+    """What a contestant found, from its record as far as that goes."""
+    own = record.with_suffix("")
     own.mkdir(exist_ok=True)
+    if not record.exists():
+        record.write_text(json.dumps(_raced(who, seed, images, options, own)) + "\n", encoding="utf-8")
+    run: dict[str, Any] = json.loads(record.read_text(encoding="utf-8"))
+    if not run["unseen"] and options.again:
+        again = _hpsearch_again if who in OURS else _peer_again
+        run["unseen"] = again(run["winner"], images, options, own)
+        record.write_text(json.dumps(run) + "\n", encoding="utf-8")
+    return run
+
+
+def _raced(who: str, seed: int, images: Images, options: argparse.Namespace, own: Path) -> dict[str, Any]:
     race = _hpsearch if who in OURS else _peer
-    told, again = race(who, seed, images, options, own)
-    told = [each for each in told if each.seconds <= options.seconds]
+    told = [each for each in race(who, seed, images, options, own) if each.seconds <= options.seconds]
     if not told:
         raise SystemExit(f"{who} has finished no epoch in {options.seconds} s; see {own}")
     best = max(told, key=lambda each: each.score)
@@ -138,7 +147,8 @@ def _raced(who: str, seed: int, images: Images, options: argparse.Namespace, fol
         "trials": len({json.dumps(each.trial, sort_keys=True) for each in told}),
         "curve": _improvements(told),
         "best": best.score,
-        "unseen": again(best.trial) if options.again else [],
+        "winner": best.trial,
+        "unseen": [],
         "load": os.getloadavg()[0],
     }
 
@@ -152,7 +162,7 @@ def _improvements(told: list[Told]) -> list[tuple[float, float]]:
     return curve
 
 
-def _peer(who: str, seed: int, images: Images, options: argparse.Namespace, own: Path) -> tuple[list[Told], Any]:
+def _peer(who: str, seed: int, images: Images, options: argparse.Namespace, own: Path) -> list[Told]:
     job = {**images.job, "who": who, "seed": seed, "blocks": options.blocks, "log": str(own / "log.jsonl")}
     (own / "job.json").write_text(json.dumps({**job, "folder": str(own)}), encoding="utf-8")
     (own / "log.jsonl").unlink(missing_ok=True)
@@ -173,13 +183,15 @@ def _peer(who: str, seed: int, images: Images, options: argparse.Namespace, own:
         if "score" in said:
             told.append(Told(said["time"] - began, said["score"], values))
 
-    def again(winner: Any) -> list[float]:
-        return _final(own, {**job, "values": winner, "seeds": list(range(100, 100 + options.again))})
-
-    return told, again
+    return told
 
 
-def _hpsearch(who: str, seed: int, images: Images, options: argparse.Namespace, own: Path) -> tuple[list[Told], Any]:
+def _peer_again(winner: Any, images: Images, options: argparse.Namespace, own: Path) -> list[float]:
+    seeds = list(range(100, 100 + options.again))
+    return _final(own, {**images.job, "blocks": options.blocks, "values": winner, "seeds": seeds})
+
+
+def _hpsearch(who: str, seed: int, images: Images, options: argparse.Namespace, own: Path) -> list[Told]:
     space = own / "race.py"
     text = SPACE.read_text(encoding="utf-8") + DATA.format(**images.declared)
     space.write_text(text + COLD * (who == "hpsearch"), encoding="utf-8")
@@ -196,12 +208,13 @@ def _hpsearch(who: str, seed: int, images: Images, options: argparse.Namespace, 
             time.sleep(0.25)
             told += _new_lines(trials, seen, time.time() - began)
         _until(process, 0)
+    return told
 
-    def again(winner: Any) -> list[float]:
-        models = [_saved(own, space, trials / f"{winner:05}" / "recipe.py", at) for at in range(options.again)]
-        return _final(own, {**images.job, "models": models})
 
-    return told, again
+def _hpsearch_again(winner: Any, images: Images, options: argparse.Namespace, own: Path) -> list[float]:
+    recipe = own / "results" / "race" / "trials" / f"{winner:05}" / "recipe.py"
+    models = [_saved(own, own / "race.py", recipe, at) for at in range(options.again)]
+    return _final(own, {**images.job, "models": models})
 
 
 def _new_lines(trials: Path, seen: dict[Path, int], now: float) -> list[Told]:
