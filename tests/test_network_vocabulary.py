@@ -47,6 +47,7 @@ from hpsearch.recipe import recipe_hash
 from hpsearch.resolve import answers_of, from_answers, resolve
 from hpsearch.training.build import Built, build, build_network
 from hpsearch.training.exporting import Source, save_export
+from hpsearch.training.features import halves
 from hpsearch.training.fit import evaluate, fit, refit
 from hpsearch.training.inputs import Inputs, image_inputs
 from hpsearch.training.measure import measure
@@ -396,6 +397,12 @@ class TestFlipAveraging:
         )
         assert mirrored.flops == 2 * plain.flops
         assert replace(mirrored, flops=plain.flops) == plain
+
+    def test_features_of_a_frozen_body_are_not_kept(self, tmp_path: Path) -> None:
+        build_network(Model(body=NET), INPUTS).save(tmp_path / "before.keras")
+        body = Pretrained(str(tmp_path / "before.keras"))
+        assert halves(fresh(Model(body=body))) is not None
+        assert halves(fresh(Model(body=body, flip_averaging=True))) is None
 
     def test_an_export_with_it_can_be_the_body_of_another(self, tmp_path: Path) -> None:
         built = fresh(Model(body=NET, flip_averaging=True))

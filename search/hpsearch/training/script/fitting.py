@@ -89,6 +89,7 @@ def train_text(built: Built, inputs: Inputs, replay: Replay) -> str:
 def _whitened(built: Built) -> Iterator[str]:
     """The lines that find the kernels of whitening convolutions."""
     for layer, epsilon in whitening_layers(built.network):
+        yield "    # Kernels that are found from the images, before anything is learned"
         learns = {} if layer.bias.trainable else {"learn_bias": False}
         call = Call("whiten", (Raw("model"), layer.name, Raw("x"), epsilon), learns)
         yield statement("", call, "")
