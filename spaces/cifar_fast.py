@@ -12,6 +12,7 @@ from typing import Any
 
 from hpsearch import (
     SGD,
+    AdamW,
     Augment,
     ConvNet,
     Cosine,
@@ -55,9 +56,9 @@ def body(stages: list[Stage], *, activation: str, **options: Any) -> ConvNet:
 
 
 widths = (
-    tied("narrow", one_of(32, 64, 128)),
-    tied("middle", one_of(64, 128, 256, 384)),
-    tied("wide", one_of(128, 256, 384, 512)),
+    tied("filters_0", one_of(32, 64, 128)),
+    tied("filters_1", one_of(64, 128, 256, 384)),
+    tied("filters_2", one_of(128, 256, 384, 512)),
 )
 activation = tied("activation", one_of("relu", "gelu", "silu"))
 searched = {
@@ -81,11 +82,17 @@ search = Recipe(
     training=Training(
         epochs=one_of(10, 20, 40),
         batch_size=one_of(128, 256, 512, 1024),
-        optimizer=SGD(
-            learning_rate=between(0.01, 3.0, log=True),
-            momentum=one_of(0.85, 0.9),
-            nesterov=True,
-            weight_decay=between(1e-4, 0.03, log=True),
+        optimizer=one_of(
+            SGD(
+                learning_rate=between(0.01, 3.0, log=True),
+                momentum=one_of(0.85, 0.9),
+                nesterov=True,
+                weight_decay=between(1e-4, 0.03, log=True),
+            ),
+            AdamW(
+                learning_rate=between(3e-4, 0.03, log=True),
+                weight_decay=between(1e-4, 0.1, log=True),
+            ),
         ),
         schedule=one_of(cosine=Cosine(warmup=0.2), cycle=OneCycle()),
         label_smoothing=one_of(0.0, 0.1, 0.2),

@@ -390,6 +390,7 @@ def test_every_space_has_scripts_of_its_recipes(path, tmp_path):
     from hpsearch.training.build import build, without_weights
     from hpsearch.training.inputs import declared_inputs
     from hpsearch.training.inspection import at_random
+    from hpsearch.training.script.helpers import DIRAC
     from hpsearch.training.script.model import model_text
 
     space = load_space(path)
@@ -403,7 +404,7 @@ def test_every_space_has_scripts_of_its_recipes(path, tmp_path):
         built = build(without_weights(recipe), inputs, lambda parameter: None)
         text = model_text(built, tmp_path / str(number), "The head").text
         names = {"keras": keras, "layers": keras.layers, "ops": keras.ops, "HERE": tmp_path / str(number)}
-        exec(text, names)
+        exec(f"{DIRAC}\n\n{text}", names)
         network = names["build_model"]()
         assert network.count_params() == built.network.count_params(), text
         assert sorted(map(str, shapes_of(network))) == sorted(map(str, shapes_of(built.network))), text
