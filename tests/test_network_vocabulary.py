@@ -45,6 +45,7 @@ from hpsearch.errors import ModelError, SpaceError
 from hpsearch.reads import check_reads
 from hpsearch.recipe import recipe_hash
 from hpsearch.resolve import answers_of, from_answers, resolve
+from hpsearch.spacefile import load_space
 from hpsearch.training.build import Built, build, build_network
 from hpsearch.training.exporting import Source, save_export
 from hpsearch.training.features import halves
@@ -486,3 +487,13 @@ def test_a_block_of_a_residual_record_can_be_said() -> None:
     ours.set_weights(reference.get_weights())
     images = np.random.default_rng(0).random((3, 8, 8, 3), dtype=np.float32)
     np.testing.assert_allclose(array(ours(images)), array(reference(images)), atol=1e-5)
+
+
+def test_the_record_of_the_space_has_the_size_of_the_paper() -> None:
+    """Jordan, 2024: 1.97 million parameters, the whitening kernels among them; batch normalisation has no factors."""
+    space = load_space(Path(__file__).parents[1] / "spaces" / "cifar_fast.py")
+    network = build_network(space.baselines["record"].model, image_inputs((32, 32, 3), 10, 255.0))
+    whitening, offsets, head_bias = 24 * 12 + 24, 2 * 64 + 4 * 256, 10
+    convolutions = 9 * (24 * 64 + 64 * 64 + 64 * 256 + 3 * 256 * 256)
+    assert network.count_params() - 2 * offsets - head_bias == whitening + convolutions + offsets + 2560 == 1_971_640
+    assert network.get_layer("stage4_conv1").output.shape[1:] == (3, 3, 256)
