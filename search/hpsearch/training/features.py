@@ -53,8 +53,7 @@ class Halves:
 
 
 def halves(built: Built) -> Halves | None:
-    """A network behind its frozen body; None where the body learns, or sees other images in every epoch,
-    or mirror images as well.
+    """A network behind its frozen body; None where that learns, or sees other images in every epoch, or mirrored ones.
 
     A global average or maximum that follows the body belongs to it, as it makes the features so much smaller.
 
