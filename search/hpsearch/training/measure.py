@@ -64,7 +64,7 @@ def measure(recipe: Recipe, inputs: Inputs) -> Measures:
         with calculating(training):
             network = build_network(model, inputs)
         found = _largest([_of_phase(network, phase, inputs, training.batch_size, slots) for phase, slots in phases])
-        return replace(found, flops=2 * found.flops) if Built(network, recipe).mirrored else found
+        return _answering(found, Built(network, recipe))
 
     try:
         with _without_a_trace(), keras.StatelessScope(initialize_variables=False):
@@ -87,7 +87,12 @@ def measure_network(network: Any, recipe: Recipe, inputs: Inputs) -> Measures:
     """
     own = network.optimizer if getattr(network, "compiled", False) else None
     make = recipe.training.optimizer.build if own is None else lambda: type(own).from_config(own.get_config())
-    return _measured(network, inputs, recipe.training.batch_size, _slots(make))
+    return _answering(_measured(network, inputs, recipe.training.batch_size, _slots(make)), Built(network, recipe))
+
+
+def _answering(once: Measures, built: Built) -> Measures:
+    """What a network takes where an answer may take two passes through it."""
+    return replace(once, flops=2 * once.flops) if built.mirrored else once
 
 
 def _of_phase(network: Any, phase: Phase, inputs: Inputs, batch: int, slots: int) -> Measures:
