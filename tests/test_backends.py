@@ -15,7 +15,9 @@ from PIL import Image
 from sklearn.datasets import load_digits
 
 SPACE = """
-from hpsearch import Adam, Augment, ConvNet, Dense, Model, Recipe, Space, Stage, Training, between, one_of, repeat
+from hpsearch import (
+    Adam, Augment, ConvNet, Dense, Model, Recipe, Space, Stage, Training, Whitening, between, one_of, repeat
+)
 
 space = Space(
     data="digits",
@@ -23,10 +25,15 @@ space = Space(
         model=Model(
             body=ConvNet(
                 stages=repeat(Stage(filters=between(4, 8, step=4)), between(1, 2)),
+                stem=Whitening(),
+                initializer="dirac",
                 batchnorm=one_of("before_activation", "after_activation"),
+                batchnorm_scale=False,
                 dropout=0.1,
             ),
             dense=[Dense(units=16)],
+            logit_scale=0.5,
+            flip_averaging=True,
         ),
         training=Training(
             epochs=2, batch_size=64, optimizer=Adam(learning_rate=0.01), augment=Augment(translation=0.1)

@@ -30,6 +30,7 @@ from hpsearch import (
     Stage,
     Stem,
     Training,
+    Whitening,
 )
 from hpsearch.blocks.stage import SETTINGS
 from hpsearch.recipe import canonical, recipe_hash
@@ -37,7 +38,15 @@ from hpsearch.recipe import canonical, recipe_hash
 SEARCH = Path(__file__).parents[1] / "search"
 TRAINING = Training(epochs=1)
 SHAPE = (4, 4, 1)
-STEMS = [None, None, None, Stem(filters=4, kernel_size=3, strides=1, pool=None), Stem(filters=4, pool_size=1)]
+STEMS = [
+    None,
+    None,
+    None,
+    Stem(filters=4, kernel_size=3, strides=1, pool=None),
+    Stem(filters=4, pool_size=1),
+    Whitening(kernel_size=1),
+    Whitening(kernel_size=1, padding="same"),
+]
 
 
 def recipe_of(body: Any, **options: Any) -> Recipe:
@@ -49,6 +58,7 @@ def random_recipe(draw: random.Random) -> Recipe:
     settings = {
         "batchnorm": draw.choice([None, "before_activation", "after_activation", "once_per_stage"]),
         "batchnorm_momentum": draw.choice([0.8, 0.99]),
+        "batchnorm_scale": draw.choice([True, False]),
         "activation": draw.choice(["relu", "linear"]),
         "kernel_size": draw.choice([1, 3]),
         "padding": draw.choice(["same", "valid"]),
@@ -74,6 +84,7 @@ def random_recipe(draw: random.Random) -> Recipe:
             activation=draw.choice(["relu", "linear"]),
             batchnorm=draw.choice([None, "before_activation", "after_activation"]),
             batchnorm_momentum=draw.choice([0.8, 0.99]),
+            batchnorm_scale=draw.choice([True, True, False]),
         )
     ]
     return recipe_of(
@@ -155,6 +166,7 @@ def test_a_setting_counts_wherever_it_is_said(name: str) -> None:
         "use_bias": False,
         "batchnorm": "before_activation",
         "batchnorm_momentum": 0.99,
+        "batchnorm_scale": False,
         "separable": True,
         "residual": True,
         "pool": "average",
@@ -165,7 +177,7 @@ def test_a_setting_counts_wherever_it_is_said(name: str) -> None:
         "kernel_constraint": MaxNorm(3),
         "kernel_regularizer": L2(1e-4),
     }
-    base = {"batchnorm": "after_activation"} if name == "batchnorm_momentum" else {}
+    base = {"batchnorm": "after_activation"} if name.startswith("batchnorm_") else {}
     said = {**base, name: others[name]}
     stages = [Stage(filters=8), Stage(filters=8)]
     on_network = ConvNet(stages=stages, **said)

@@ -202,7 +202,8 @@ def build(hp: Any) -> None:
             lambda: Dense(unit=3),
             (
                 "Dense has no option 'unit'. Did you mean units? Its options are units, activation, dropout, "
-                "batchnorm, batchnorm_momentum, initializer, use_bias, kernel_constraint and kernel_regularizer."
+                "batchnorm, batchnorm_momentum, batchnorm_scale, initializer, use_bias, kernel_constraint and "
+                "kernel_regularizer."
             ),
         ),
         (lambda: Dense(), "Dense needs units; write Dense(units=...)."),
@@ -212,8 +213,8 @@ def build(hp: Any) -> None:
             (
                 "ConvNet takes its options by name: ConvNet(stages=...). Its options are stages, input_size, stem, "
                 "kernel_size, strides, padding, activation, initializer, use_bias, batchnorm, batchnorm_momentum, "
-                "separable, residual, pool, pool_size, pool_stride, pool_padding, dropout, kernel_constraint and "
-                "kernel_regularizer."
+                "batchnorm_scale, separable, residual, pool, pool_size, pool_stride, pool_padding, dropout, "
+                "kernel_constraint and kernel_regularizer."
             ),
         ),
         (lambda: MaxNorm(3, 4), "MaxNorm takes only max_value without a name. Its options are max_value."),

@@ -10,7 +10,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from hpsearch import Augment, Branch, Concat, ConvNet, Dense, Model, Recipe, Stage, Training
+from hpsearch import Augment, Branch, Concat, ConvNet, Dense, Model, Recipe, Stage, Training, Whitening
 from hpsearch.data.declarations import named
 from hpsearch.errors import InputError
 from hpsearch.results import formats as module
@@ -21,7 +21,7 @@ ALWAYS = ("keras", "tf_saved_model")
 PARAMETERS = [pytest.param(name, marks=() if name in ALWAYS else pytest.mark.formats) for name in FORMATS]
 """What needs an extra runs with ``make test-formats``."""
 
-KINDS = ("photos", "mixed", "table", "texts")
+KINDS = ("photos", "mirrored", "mixed", "table", "texts")
 
 
 def rows_of(inputs, encoding, columns, count):
@@ -53,7 +53,7 @@ def outspoken(recipe, inputs, part):
 
 @pytest.fixture(scope="module")
 def exports(tmp_path_factory):
-    """Trained models as an export has them: photos that are resized, 16 bits, a table, a table with texts."""
+    """Trained models as an export has them: photos that are resized, or mirrored, 16 bits, a table, one with texts."""
     from hpsearch.data.encoding import fit_encoding
     from hpsearch.data.parts import Part
     from hpsearch.training.exporting import Source, save_export
@@ -74,6 +74,8 @@ def exports(tmp_path_factory):
         dropout=0.2,
     )
     photos = Model(body=body, dense=[Dense(units=8, dropout=0.3)])
+    fast = ConvNet(stages=[Stage(filters=(4, 4))], stem=Whitening(), initializer="dirac", batchnorm="before_activation")
+    mirrored = Model(body=fast, pooling="max", logit_scale=0.5, flip_averaging=True)
     table = Model(
         body=Concat(front=Branch(body=ConvNet(stages=[Stage(filters=4)])), table=Branch(dense=[Dense(units=4)])),
         head="linear",
@@ -83,8 +85,9 @@ def exports(tmp_path_factory):
     for kind in KINDS:
         given = kinds if kind == "texts" else columns
         encoding = fit_encoding(given, ("living area", "rooms"), ("zip code",) if kind == "texts" else (), rare=1)
-        if kind in ("photos", "mixed"):
-            inputs, model, found = Inputs({"image": (16, 16, 3)}, 3, 255.0), photos, {}
+        if kind in ("photos", "mirrored", "mixed"):
+            inputs, found = Inputs({"image": (16, 16, 3)}, 3, 255.0), {}
+            model = mirrored if kind == "mirrored" else photos
         else:
             inputs = Inputs({"front": (8, 8, 3), "table": (encoding.width,)}, 0, 255.0)
             model, found = table, given

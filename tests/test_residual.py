@@ -173,7 +173,10 @@ def test_a_sum_needs_padding() -> None:
     [
         (ConvNet(stages=[Stage(filters=4, residual="yes")]), 'stages[0].residual: got "yes"; allowed: True or False'),
         (ConvNet(stages=[Stage(filters=4)], separable=1), "separable: got 1; allowed: True or False."),
-        (ConvNet(stages=[Stage(filters=4)], stem=8), "stem: got 8; allowed: Stem(filters=64) or None."),
+        (
+            ConvNet(stages=[Stage(filters=4)], stem=8),
+            "stem: got 8; allowed: Stem(filters=64), Whitening(kernel_size=2) or None.",
+        ),
         (ConvNet(stages=[Stage(filters=4)], stem=Stem(filters=0)), "stem.filters: got 0; allowed: a whole number of 1"),
     ],
 )

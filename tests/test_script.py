@@ -40,6 +40,7 @@ from hpsearch import (
     Stem,
     Tiled,
     Training,
+    Whitening,
 )
 from hpsearch.data.declarations import named
 from hpsearch.data.listing import listed
@@ -211,6 +212,23 @@ VOCABULARY = {
         dropout=0.2,
         dense=[Dense(units=8, batchnorm="before_activation", activation="tanh", kernel_regularizer=L2(0.01))],
     ),
+    "fast": Model(
+        body=ConvNet(
+            stages=[
+                Stage(filters=(4, 6)),
+                Stage(filters=(6, 6), residual=True),
+                Stage(filters=(2, 3), kernel_size=2, pool=None),
+            ],
+            stem=Whitening(kernel_size=3),
+            initializer="dirac",
+            batchnorm="before_activation",
+            batchnorm_scale=False,
+            use_bias=False,
+        ),
+        pooling="max",
+        logit_scale=1 / 9,
+        flip_averaging=True,
+    ),
     "bare": Model(body=None, dense=[Dense(units=8, batchnorm="after_activation", batchnorm_momentum=0.5)]),
     "backbone": Model(
         body=MobileNetV2(alpha=0.35, weights=None, frozen=False, input_size=32, batchnorm_momentum=0.7),
@@ -272,6 +290,33 @@ def test_the_script_finds_the_same_statistics(name, digits, tmp_path):
     assert all(np.array_equal(*pair) for pair in pairs)
     assert any(not np.array_equal(*pair) for pair in zip(before, network.get_weights(), strict=True))
     assert momenta(network) == momenta(built.network)
+
+
+@pytest.mark.parametrize("learns", [True, False])
+def test_the_script_begins_with_the_same_weights_and_whitens_alike(learns, digits, tmp_path):
+    from hpsearch.training.fit import refit
+    from hpsearch.training.script.write import Replay
+    from hpsearch.training.watch import Watch
+
+    data, inputs, source = digits
+    model = VOCABULARY["fast"]
+    model = replace(model, body=replace(model.body, stem=Whitening(kernel_size=3, learn_bias=learns)))
+    keras.utils.set_random_seed(3)
+    built = built_of(Recipe(model=model, training=Training(epochs=1, optimizer=SGD(learning_rate=1e-20))), inputs)
+    refit(built, data.train, inputs, learning_rates=(1e-20,), seed=3, watch=Watch())  # nothing but statistics learns
+    module = written(built, source, tmp_path, Replay((1e-20,)))
+    keras.utils.set_random_seed(3)
+    network = module.build_model()
+    module.train(network, data.train.images, data.train.labels)
+    for mine, theirs in zip(network.get_weights(), built.network.get_weights(), strict=True):
+        np.testing.assert_allclose(mine, theirs, rtol=1e-6, atol=1e-12)
+    kernels = [each.get_layer("stem").kernel for each in (network, built.network)]
+    np.testing.assert_array_equal(*map(keras.ops.convert_to_numpy, kernels))
+    assert len(network.trainable_weights) == len(built.network.trainable_weights)
+    images = data.validation.images[:16]
+    answers = [np.asarray(each.predict(images, verbose=0)) for each in (module.both_ways(network), built.answering)]
+    np.testing.assert_allclose(*answers, atol=1e-6)
+    assert "    model = both_ways(model)\n" in (tmp_path / "model.script" / "train.py").read_text()
 
 
 @pytest.mark.parametrize("name", TRAININGS)
@@ -345,6 +390,7 @@ def test_every_space_has_scripts_of_its_recipes(path, tmp_path):
     from hpsearch.training.build import build, without_weights
     from hpsearch.training.inputs import declared_inputs
     from hpsearch.training.inspection import at_random
+    from hpsearch.training.script.helpers import DIRAC
     from hpsearch.training.script.model import model_text
 
     space = load_space(path)
@@ -358,7 +404,7 @@ def test_every_space_has_scripts_of_its_recipes(path, tmp_path):
         built = build(without_weights(recipe), inputs, lambda parameter: None)
         text = model_text(built, tmp_path / str(number), "The head").text
         names = {"keras": keras, "layers": keras.layers, "ops": keras.ops, "HERE": tmp_path / str(number)}
-        exec(text, names)
+        exec(f"{DIRAC}\n\n{text}", names)
         network = names["build_model"]()
         assert network.count_params() == built.network.count_params(), text
         assert sorted(map(str, shapes_of(network))) == sorted(map(str, shapes_of(built.network))), text

@@ -10,7 +10,7 @@ from hpsearch.blocks.backbones import (
     ResNet50,
 )
 from hpsearch.blocks.concat import Branch, Concat
-from hpsearch.blocks.convnet import ConvNet, Stage, Stem
+from hpsearch.blocks.convnet import ConvNet, Stage, Stem, Whitening
 from hpsearch.blocks.dense import Dense
 from hpsearch.blocks.pretrained import Pretrained
 from hpsearch.blocks.tiled import Tiled
@@ -60,6 +60,7 @@ __all__ = [
     "Table",
     "Tiled",
     "Training",
+    "Whitening",
     "at_most",
     "between",
     "one_of",

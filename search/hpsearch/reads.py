@@ -27,8 +27,11 @@ def check_reads(model: Any, shapes: Shapes, address: str = "model") -> None:
     Raises:
         SpaceError: An input is not there, or a body cannot read it; the sentence says where.
     """
-    for _ in readings(model, shapes, address):
-        pass
+    shown = {len(shape) for _, shape, _ in readings(model, shapes, address)}
+    flips = [each for each in possible(model) if isinstance(each, Model) and True in possible(each.flip_averaging)]
+    if flips and 3 not in shown:
+        problem = "got True, but the model reads no images that could be mirrored; drop it."
+        raise SpaceError(problem, join_address(address, "flip_averaging"))
 
 
 def readings(model: Any, shapes: Shapes, address: str = "model") -> Iterator[tuple[Any, tuple[int, ...], str]]:

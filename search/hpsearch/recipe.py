@@ -19,6 +19,7 @@ from hpsearch.declare import (
     Anything,
     Choice,
     Declared,
+    Flag,
     Instance,
     Maybe,
     Number,
@@ -56,6 +57,13 @@ class Model(Declared):
         head: ``"softmax"``: one unit a class, categorical cross-entropy; ``"sigmoid"``: one unit for two classes,
             binary cross-entropy, the second class being 1; ``"linear"``: one unit that tells an amount, such as a
             price.
+        logit_scale: What the last layer's values are multiplied by before softmax or sigmoid make probabilities of
+            them; less than 1 keeps a network from being sure too early. Page, "How to train your ResNet", 2018.
+        flip_averaging: Whether validation and the exported model answer with the mean of the probabilities, or amounts,
+            of an image and of its mirror image; training does not. Where the model reads several images, all are
+            mirrored. It is for images whose left and right may be exchanged, and takes a second pass through the
+            network. What a frozen backbone makes of images is then not kept. Krizhevsky et al., "ImageNet
+            classification with deep convolutional neural networks", NeurIPS 2012, average so.
     """
 
     body: Any = option(BODY)
@@ -64,6 +72,8 @@ class Model(Declared):
     dropout: float = option(Number(at_least=0, below=1), default=0.0)
     dense: Sequence[Any] = option(DENSE, default=())
     head: str = option(Choice("softmax", "sigmoid", "linear"), default="softmax")
+    logit_scale: float = option(Number(above=0), default=1.0)
+    flip_averaging: bool = option(Flag(), default=False)
 
     def conflict(self) -> tuple[str, str] | None:
         if isinstance(self.body, Concat) and self.input is not None:
@@ -239,7 +249,19 @@ def canonical(recipe: Recipe, shapes: Shapes | tuple[int, int, int] | None = Non
     if shapes is None or not isinstance(recipe.model, Model):
         return recipe
     shapes = {"image": shapes} if isinstance(shapes, tuple) else shapes
-    return replace(recipe, model=_canonical_for(recipe.model, shapes))
+    model = _canonical_for(recipe.model, shapes)
+    if model.flip_averaging and not _sees_images(model, shapes):
+        model = replace(model, flip_averaging=False)
+    return replace(recipe, model=model)
+
+
+def _sees_images(model: Model, shapes: Shapes) -> bool:
+    """Whether any input that a model reads has height and width."""
+    parts = model.body.used if isinstance(model.body, Concat) else [(None, model)]
+    try:
+        return any(len(shape_read(read_by(part.input, name, shapes), shapes)) == 3 for name, part in parts)
+    except ModelError:
+        return True
 
 
 def _canonical_for(model: Model, shapes: Shapes) -> Model:

@@ -119,13 +119,17 @@ def idle_tuning(model: Any, training: Any) -> str | None:
 
 
 def disagreement(model: Any, training: Any) -> tuple[str, str] | None:
-    """Options of the loss that no head has a use for: the address and a sentence; None when all is well.
+    """Options of head and loss that no head has a use for: the address and a sentence; None when all is well.
 
     Args:
         model: A model, or several as a domain.
         training: ``Training(...)``, or several as a domain.
     """
     heads = {head for each in possible(model) for head in possible(getattr(each, "head", None))}
+    scales = [scale for each in possible(model) for scale in possible(getattr(each, "logit_scale", 1)) if scale != 1]
+    if scales and heads == {"linear"}:
+        wanted = "a linear head answers with an amount, of which no probability is made; drop it."
+        return "model.logit_scale", f"got {brief(scales[0])}, but {wanted}"
     for each in possible(training):
         said = {
             name: next((value for value in possible(getattr(each, name)) if value not in (None, 0)), None)

@@ -16,7 +16,7 @@ MOMENTUM = Maybe(Number(at_least=0, below=1))
 _LEFT = "statistics_left_to_training"
 
 
-def batchnorm(x: Any, momentum: float | None, name: str) -> Any:
+def batchnorm(x: Any, momentum: float | None, name: str, *, scale: bool = True) -> Any:
     """Apply batch normalisation.
 
     Ioffe and Szegedy, "Batch normalization: accelerating deep network training by reducing internal covariate shift",
@@ -26,12 +26,13 @@ def batchnorm(x: Any, momentum: float | None, name: str) -> Any:
         x: A symbolic tensor, float.
         momentum: How slowly the moving statistics follow, or None.
         name: The name of the layer.
+        scale: Whether each channel has a factor that is learned.
     """
     from keras import layers
 
     if momentum is not None:
-        return layers.BatchNormalization(momentum=momentum, name=name)(x)
-    layer = layers.BatchNormalization(name=name)
+        return layers.BatchNormalization(momentum=momentum, scale=scale, name=name)(x)
+    layer = layers.BatchNormalization(scale=scale, name=name)
     _leave_to_training([layer])
     return layer(x)
 

@@ -17,13 +17,14 @@ from hpsearch.blocks.stem import Stem
 from hpsearch.blocks.weights import (
     ACTIVATION,
     CONSTRAINT,
-    INITIALIZER,
+    KERNEL_INITIALIZER,
     L1,
     L1L2,
     L2,
     PENALTY,
     MaxNorm,
 )
+from hpsearch.blocks.whitening import Whitening
 from hpsearch.declare import (
     Declared,
     Flag,
@@ -38,7 +39,7 @@ from hpsearch.declare import (
 from hpsearch.domains import Domain, OneOf, Repeat, Tied
 from hpsearch.errors import ModelError
 
-__all__ = ["ConvNet", "Stage", "Stem"]
+__all__ = ["ConvNet", "Stage", "Stem", "Whitening"]
 
 
 _MOST_SPELLINGS = 256  # settings left open on the network and on stages at once multiply
@@ -55,18 +56,21 @@ class ConvNet(Declared):
     Args:
         stages: The stages; a user's own block (a frozen dataclass with ``__call__(x)``) may stand among them.
         input_size: Side in pixels to which images are resized first; None takes them as they are.
-        stem: ``Stem(...)``, which stands before the stages, or None.
+        stem: ``Stem(...)`` or ``Whitening(...)``, which stands before the stages, or None.
         kernel_size: Side of the convolution window.
         strides: Stride of the first convolution of a stage.
         padding: ``"same"`` or ``"valid"``, for the convolutions.
         activation: A Keras activation by name.
-        initializer: A Keras initializer by name, for the kernels.
+        initializer: A Keras initializer by name, for the kernels; or ``"dirac"``, with which a convolution begins by
+            handing on its input: its first filters each hand on a channel, and the others begin as Keras has it
+            (Zagoruyko and Komodakis, "DiracNets", 2017). It is not for separable convolutions.
         use_bias: Whether the convolutions have a bias.
         batchnorm: Where batch normalisation stands: None, ``"before_activation"``, ``"after_activation"`` of every
             convolution, or ``"once_per_stage"``, after the last activation of a stage.
         batchnorm_momentum: How slowly the moving statistics follow. None replaces them after every epoch by those of
             256 training images as the network sees them then: moving ones lag behind, and Keras's 0.99 needs hundreds
             of steps to forget what they began with.
+        batchnorm_scale: Whether batch normalisation learns a factor for each channel, besides an offset.
         separable: Whether convolutions are depthwise separable: one window a channel, then a 1x1 convolution across
             channels (Chollet, "Xception", CVPR 2017). Initializer, constraint and penalty hold for both.
         residual: Whether what goes into a stage is added to what its convolutions give (He et al., "Deep residual
@@ -86,15 +90,18 @@ class ConvNet(Declared):
 
     stages: Sequence[Any] = option(Many(Instance((Stage,), "Stage(...) or a block of your own", _is_block), at_least=1))
     input_size: int | None = option(INPUT_SIZE, default=None)
-    stem: Stem | None = option(Maybe(Instance((Stem,), "Stem(filters=64)")), default=None)
+    stem: Stem | Whitening | None = option(
+        Maybe(Instance((Stem, Whitening), "Stem(filters=64), Whitening(kernel_size=2)")), default=None
+    )
     kernel_size: int = option(Whole(1), default=3)
     strides: int = option(Whole(1), default=1)
     padding: str = option(PAD, default="same")
     activation: str = option(ACTIVATION, default="relu")
-    initializer: str = option(INITIALIZER, default="glorot_uniform")
+    initializer: str = option(KERNEL_INITIALIZER, default="glorot_uniform")
     use_bias: bool = option(Flag(), default=True)
     batchnorm: str | None = option(PLACEMENT, default=None)
     batchnorm_momentum: float | None = option(MOMENTUM, default=None)
+    batchnorm_scale: bool = option(Flag(), default=True)
     separable: bool = option(Flag(), default=False)
     residual: bool = option(Flag(), default=False)
     pool: str | None = option(POOL, default="max")
@@ -122,22 +129,24 @@ class ConvNet(Declared):
         if self.input_size is not None:
             shape = (self.input_size, self.input_size, shape[2])
         for address, stage in self._parts():
-            if not isinstance(stage, Stage):
+            if not isinstance(stage, Stage | Whitening):
                 return None
             try:
-                shape = self.complete(stage).output_shape(shape)
+                shape = (self.complete(stage) if isinstance(stage, Stage) else stage).output_shape(shape)
             except ModelError as error:
                 raise error.below(address) from None
         return shape
 
     def _parts(self) -> list[tuple[str, Any]]:
-        """The stem as a stage, the stages and the blocks of the user's own, with their addresses."""
-        stem = [] if self.stem is None else [("stem", self.stem.stage)]
-        return stem + [(f"stages[{number}]", stage) for number, stage in enumerate(self.stages)]
+        """The stem, as a stage if it is like one, the stages and the blocks of the user's own, with their addresses."""
+        stem = self.stem.stage if isinstance(self.stem, Stem) else self.stem
+        parts = [] if stem is None else [("stem", stem)]
+        return [*parts, *((f"stages[{number}]", stage) for number, stage in enumerate(self.stages))]
 
     def canonical(self) -> ConvNet:
         stages: list[Any] = []
-        for _, stage in self._parts():
+        whitening = self.stem if isinstance(self.stem, Whitening) else None
+        for _, stage in self._parts()[0 if whitening is None else 1 :]:
             for single in singles(self.complete(stage)) if isinstance(stage, Stage) else [stage]:
                 if stages and one_stage(stages[-1], single):
                     stages[-1] = replace(
@@ -151,7 +160,7 @@ class ConvNet(Declared):
             name: value if all(getattr(stage, name) == value for stage in plain) else _DEFAULTS[name]
             for name, value in common.items()
         }
-        return replace(self, stem=None, stages=tuple(_inheriting(stage, common) for stage in stages), **common)
+        return replace(self, stem=whitening, stages=tuple(_inheriting(stage, common) for stage in stages), **common)
 
     def respelled(self, like: Any) -> Iterable[tuple[Any, Any]]:
         """What is said on the network and what on its stages compares once each stage says everything.
@@ -177,7 +186,7 @@ class ConvNet(Declared):
             partly: Whether any stage to compare with says the setting for itself.
         """
         fixed, own = getattr(like, name), getattr(self, name)
-        if self.stem is not None and name in _OF_STEM:
+        if isinstance(self.stem, Stem) and name in _OF_STEM:
             return [own]
         found = [getattr(stage, name) for stage in stages]
         if partly and not isinstance(fixed, Domain):
@@ -206,7 +215,8 @@ class ConvNet(Declared):
         self.output_shape(tuple(x.shape[1:]))
         x = resized(x, self.input_size, prefix)
         if self.stem is not None:
-            x = self.complete(self.stem.stage)(x, name=f"{prefix}stem")
+            stem = self.complete(self.stem.stage) if isinstance(self.stem, Stem) else self.stem
+            x = stem(x, name=f"{prefix}stem")
         for number, stage in enumerate(self.stages, start=1):
             x = self.complete(stage)(x, name=f"{prefix}stage{number}") if isinstance(stage, Stage) else stage(x)
         return x

@@ -34,6 +34,7 @@ class Dense(Declared):
         batchnorm_momentum: How slowly the moving statistics follow. None replaces them after every epoch by those of
             some training rows as the network sees them then: moving ones lag behind, and Keras's 0.99 needs hundreds
             of steps to forget what they began with.
+        batchnorm_scale: Whether batch normalisation learns a factor for each output, besides an offset.
         initializer: A Keras initializer by name, for the kernel.
         use_bias: Whether there is a bias.
         kernel_constraint: ``MaxNorm(3)`` or None.
@@ -45,6 +46,7 @@ class Dense(Declared):
     dropout: float = option(Number(at_least=0, below=1), default=0.0)
     batchnorm: str | None = option(Choice(None, "before_activation", "after_activation"), default=None)
     batchnorm_momentum: float | None = option(MOMENTUM, default=None)
+    batchnorm_scale: bool = option(Flag(), default=True)
     initializer: str = option(INITIALIZER, default="glorot_uniform")
     use_bias: bool = option(Flag(), default=True)
     kernel_constraint: MaxNorm | None = option(CONSTRAINT, default=None)
@@ -55,7 +57,8 @@ class Dense(Declared):
         if placement == "after_activation" and self.activation == "linear":
             placement = "before_activation"
         momentum = self.batchnorm_momentum if placement else None
-        return replace(self, batchnorm=placement, batchnorm_momentum=momentum)
+        scale = self.batchnorm_scale or not placement
+        return replace(self, batchnorm=placement, batchnorm_momentum=momentum, batchnorm_scale=scale)
 
     def __call__(self, x: Any, name: str = "dense") -> Any:
         """Apply the layer.
@@ -80,7 +83,7 @@ class Dense(Declared):
             name=name,
         )(x)
         if self.batchnorm:
-            x = batchnorm(x, self.batchnorm_momentum, f"{name}_batchnorm")
+            x = batchnorm(x, self.batchnorm_momentum, f"{name}_batchnorm", scale=self.batchnorm_scale)
         if early and self.activation != "linear":
             x = layers.Activation(self.activation, name=f"{name}_{self.activation}")(x)
         if self.dropout:

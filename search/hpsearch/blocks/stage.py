@@ -8,10 +8,11 @@ from enum import Enum
 from typing import Any
 
 from hpsearch.blocks.batchnorm import MOMENTUM, batchnorm
+from hpsearch.blocks.dirac import DIRAC, initializer_of, settle
 from hpsearch.blocks.weights import (
     ACTIVATION,
     CONSTRAINT,
-    INITIALIZER,
+    KERNEL_INITIALIZER,
     L1,
     L1L2,
     L2,
@@ -81,7 +82,8 @@ class Stage(Declared):
         filters: Output channels of each convolution.
         convs: How many convolutions of that one width; only beside a plain number of filters.
         kernel_size, strides, padding, activation, initializer, use_bias: Of the convolutions of this stage.
-        batchnorm, batchnorm_momentum: Where batch normalisation stands in it, and how slowly it follows.
+        batchnorm, batchnorm_momentum, batchnorm_scale: Where batch normalisation stands in it, how slowly it follows,
+            and whether it learns factors.
         separable, residual: What kind of stage it is.
         pool, pool_size, pool_stride, pool_padding: How it is closed.
         dropout: Share of the values set to zero after its pool while training.
@@ -94,10 +96,11 @@ class Stage(Declared):
     strides: int = _setting(Whole(1))
     padding: str = _setting(PAD)
     activation: str = _setting(ACTIVATION)
-    initializer: str = _setting(INITIALIZER)
+    initializer: str = _setting(KERNEL_INITIALIZER)
     use_bias: bool = _setting(Flag())
     batchnorm: str | None = _setting(PLACEMENT)
     batchnorm_momentum: float | None = _setting(MOMENTUM)
+    batchnorm_scale: bool = _setting(Flag())
     separable: bool = _setting(Flag())
     residual: bool = _setting(Flag())
     pool: str | None = _setting(POOL)
@@ -156,6 +159,9 @@ class Stage(Declared):
         if self.residual and self.padding == "valid" and self.kernel_size > 1:
             problem = "got True with padding 'valid', which makes the sum of two sizes"
             raise ModelError(f"{problem}; write padding='same' or residual=False.", "residual")
+        if self.separable and self.initializer == DIRAC:
+            problem = "got 'dirac' for separable convolutions, none of whose kernels sees one channel and makes another"
+            raise ModelError(f"{problem}; write another initializer or separable=False.", "initializer")
         for number in range(len(self.widths)):
             stride = self.strides if number == 0 else 1
             height, width = self._window("kernel_size", height, width, self.kernel_size, stride, self.padding)
@@ -205,16 +211,21 @@ class Stage(Declared):
         normalised = bool(self.batchnorm) and (self.batchnorm != "once_per_stage" or number == len(self.widths))
         early = self.batchnorm == "before_activation"
         apart = early or shortcut is not None
-        x = self._convolution(self.widths[number - 1], self.strides if number == 1 else 1, not apart, conv)(x)
+        layer = self._convolution(self.widths[number - 1], self.strides if number == 1 else 1, not apart, conv)
+        x = layer(x)
+        settle(layer)
         if early:
-            x = batchnorm(x, self.batchnorm_momentum, f"{conv}_batchnorm")
+            x = self._normalised(x, f"{conv}_batchnorm")
         if shortcut is not None:
             x = layers.Add(name=f"{name}_add")([x, shortcut])
         if apart and self.activation != "linear":
             x = layers.Activation(self.activation, name=f"{conv}_{self.activation}")(x)
         if normalised and not early:
-            x = batchnorm(x, self.batchnorm_momentum, f"{conv}_batchnorm")
+            x = self._normalised(x, f"{conv}_batchnorm")
         return x
+
+    def _normalised(self, x: Any, name: str) -> Any:
+        return batchnorm(x, self.batchnorm_momentum, name, scale=self.batchnorm_scale)
 
     def _convolution(self, width: int, stride: int, activated: bool, name: str) -> Any:
         """The Keras layer of a convolution."""
@@ -228,7 +239,7 @@ class Stage(Declared):
             "name": name,
         }
         bounds = {
-            "initializer": self.initializer,
+            "initializer": initializer_of(self.initializer),
             "constraint": built(self.kernel_constraint),
             "regularizer": built(self.kernel_regularizer),
         }
@@ -245,19 +256,20 @@ class Stage(Declared):
 
         if x.shape[-1] == self.widths[-1] and self.strides == 1:
             return x
-        shortcut = layers.Conv2D(
+        layer = layers.Conv2D(
             self.widths[-1],
             1,
             strides=self.strides,
-            kernel_initializer=self.initializer,
+            kernel_initializer=initializer_of(self.initializer),
             use_bias=self.use_bias,
             kernel_constraint=built(self.kernel_constraint),
             kernel_regularizer=built(self.kernel_regularizer),
             name=f"{name}_shortcut",
-        )(x)
-        if self.batchnorm == "before_activation":
-            shortcut = batchnorm(shortcut, self.batchnorm_momentum, f"{name}_shortcut_batchnorm")
-        return shortcut
+        )
+        shortcut = layer(x)
+        settle(layer)
+        early = self.batchnorm == "before_activation"
+        return self._normalised(shortcut, f"{name}_shortcut_batchnorm") if early else shortcut
 
 
 SETTINGS = tuple(field.name for field in fields(Stage) if field.name not in ("filters", "convs"))
@@ -297,7 +309,7 @@ def _effective(stage: Stage) -> Stage:
     if stage.batchnorm == "after_activation" and stage.activation == "linear" and not stage.residual:
         settings["batchnorm"] = "before_activation"
     if stage.batchnorm is None:
-        settings["batchnorm_momentum"] = None
+        settings.update(batchnorm_momentum=None, batchnorm_scale=True)
     if stage.kernel_size == 1:
         settings["padding"] = "same"
     stride = stage.pool_stride or stage.pool_size

@@ -4,9 +4,21 @@ from __future__ import annotations
 
 from typing import Any
 
+from hpsearch.blocks.dirac import DIRAC
 from hpsearch.declare import Choice, Declared, Instance, Maybe, Number, declared, option
 
-__all__ = ["ACTIVATION", "CONSTRAINT", "INITIALIZER", "L1", "L1L2", "L2", "PENALTY", "MaxNorm", "built"]
+__all__ = [
+    "ACTIVATION",
+    "CONSTRAINT",
+    "INITIALIZER",
+    "KERNEL_INITIALIZER",
+    "L1",
+    "L1L2",
+    "L2",
+    "PENALTY",
+    "MaxNorm",
+    "built",
+]
 
 
 @declared
@@ -98,6 +110,8 @@ INITIALIZER = Choice(
     "random_uniform",
     "truncated_normal",
 )
+KERNEL_INITIALIZER = Choice(*INITIALIZER.values, DIRAC)
+"""Of convolutions."""
 
 
 def built(part: Any) -> Any:

@@ -59,6 +59,7 @@ _USUAL: Mapping[str, Wish] = {
     r"\bresidual$|\bseparable$": (False,),
     r"\bactivation$": ("relu",),
     r"\binitializer$": ("he_uniform", "he_normal"),
+    r"\blogit_scale$": 1.0,
     r"\bpooling$": ("average", "avg", "flatten", "max"),
     r"\bdense#$|\bdense_layers#$": 0,
     r"\bunits$|\bdense$": 128,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 
 from hpsearch.blocks.augment import Augment
@@ -19,6 +20,7 @@ from hpsearch.recipe import HyperModel, Model, Recipe
 from hpsearch.resolve import Suggest
 from hpsearch.training.amounts import in_units
 from hpsearch.training.inputs import Inputs
+from hpsearch.training.mirrored import both_ways
 from hpsearch.training.precision import calculating
 
 __all__ = [
@@ -40,7 +42,7 @@ class Built:
     """A network with the recipe that gives it.
 
     Args:
-        network: The Keras model from raw pixels to class probabilities; what is scored and exported.
+        network: The Keras model from raw pixels to class probabilities; what is trained.
         recipe: The recipe, complete: a ``HyperModel`` now says its values.
         hyperparameters: What a ``HyperModel`` was built with, else None.
     """
@@ -48,6 +50,17 @@ class Built:
     network: Any
     recipe: Recipe
     hyperparameters: Any = None
+
+    @cached_property
+    def answering(self) -> Any:
+        """What is scored and exported: the network, or the mean of what it says of an image and its mirror image."""
+        return both_ways(self.network) if self.mirrored else self.network
+
+    @property
+    def mirrored(self) -> bool:
+        """Whether answers for mirror images count, too."""
+        wanted = isinstance(self.recipe.model, Model) and self.recipe.model.flip_averaging
+        return wanted and any(len(given.shape) == 4 for given in self.network.inputs)
 
     @property
     def parameters(self) -> int:
@@ -101,10 +114,21 @@ def build_network(model: Model, inputs: Inputs) -> Any:
     else:
         x = _seen(model, None, inputs, entries, "model", "")
     x = _narrowed(model, x, "model", "")
-    units = inputs.classes if model.head == "softmax" else 1
-    x = layers.Dense(units, activation=model.head, name="head", dtype="float32")(x)
+    x = _told(model, x, inputs.classes if model.head == "softmax" else 1)
     given = entries if len(entries) > 1 else next(iter(entries.values()))
     return keras.Model(given, in_units(x) if model.head == "linear" else x, name="network")
+
+
+def _told(model: Model, x: Any, units: int) -> Any:
+    """What the head of a model answers: (batch, units)."""
+    from keras import layers
+
+    scaled = model.logit_scale != 1
+    x = layers.Dense(units, activation="linear" if scaled else model.head, name="head", dtype="float32")(x)
+    if not scaled:
+        return x
+    x = layers.Rescaling(model.logit_scale, name="logit_scale", dtype="float32")(x)
+    return layers.Activation(model.head, name="answer", dtype="float32")(x)
 
 
 def _branch(name: str, branch: Branch, inputs: Inputs, entries: dict[str, Any]) -> Any:

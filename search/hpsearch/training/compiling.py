@@ -16,6 +16,7 @@ from hpsearch.training.build import Built, augmented
 from hpsearch.training.inputs import Inputs
 from hpsearch.training.losses import AmountLoss, smoothed
 from hpsearch.training.metrics import amount_metrics, class_metrics
+from hpsearch.training.mirrored import learning_one_way
 from hpsearch.training.rates import rate_of
 
 __all__ = ["Trained", "compiled", "optimizer_of"]
@@ -37,7 +38,8 @@ class Trained:
         self.seed = seed
         self.metrics = extra(tuple(metrics))
         training = built.recipe.training
-        self.trainer = smoothed(augmented(built.network, training.augment, inputs, seed), training.label_smoothing)
+        learning = learning_one_way(built.network) if built.mirrored else built.network
+        self.trainer = smoothed(augmented(learning, training.augment, inputs, seed), training.label_smoothing)
         """The same layers as the network has, behind the augmentation."""
 
     def compile(self, phase: Phase, steps: int | None = None) -> None:
@@ -53,7 +55,7 @@ class Trained:
                 measured = ["accuracy"] if self.inputs.classes else []
                 trainer.compile(optimizer=network.optimizer, loss=network.loss, metrics=[*measured, *self._extra()])
             return
-        for model in {id(trainer): trainer, id(network): network}.values():
+        for model in {id(each): each for each in (trainer, built.answering)}.values():
             model.compile(
                 optimizer=optimizer_of(built.recipe.training, phase, steps),
                 loss=self._loss(),

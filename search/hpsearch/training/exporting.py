@@ -19,6 +19,7 @@ from hpsearch.recipe import HyperModel, Model
 from hpsearch.training.build import Built
 from hpsearch.training.feeding import served
 from hpsearch.training.inputs import Inputs, fed
+from hpsearch.training.mirrored import both_ways
 from hpsearch.training.preprocessing import exported_names, save_joined
 
 __all__ = ["Source", "exportable", "save_export"]
@@ -72,7 +73,8 @@ def exportable(built: Built, inputs: Inputs) -> Any:
         return network
     # The same layers: what a network is compiled with would be saved with it, and may be ours.
     given = {x.name: x for x in network.inputs} if len(network.inputs) > 1 else network.inputs[0]
-    return keras.Model(given, network.outputs[0], name=network.name)
+    plain = keras.Model(given, network.outputs[0], name=network.name)
+    return both_ways(plain) if built.mirrored else plain
 
 
 def _entries(network: Any, inputs: Inputs) -> list[Any]:

@@ -53,7 +53,7 @@ class Halves:
 
 
 def halves(built: Built) -> Halves | None:
-    """A network behind its frozen body; None where the body learns, or sees other images in every epoch.
+    """A network behind its frozen body; None where that learns, or sees other images in every epoch, or mirrored ones.
 
     A global average or maximum that follows the body belongs to it, as it makes the features so much smaller.
 
@@ -63,7 +63,9 @@ def halves(built: Built) -> Halves | None:
     model, augment = built.recipe.model, built.recipe.training.augment
     if not isinstance(model, Model) or not isinstance(model.body, Backbone | Pretrained):
         return None
-    if not model.body.frozen or model.body.unfreeze_last or (augment is not None and augment.each_time):
+    if built.mirrored or not model.body.frozen or model.body.unfreeze_last:
+        return None
+    if augment is not None and augment.each_time:
         return None
     network = built.network
     if len(network.inputs) != 1 or len(network.inputs[0].shape) != 4:

@@ -170,10 +170,10 @@ def evaluate(
         callbacks: Keras callbacks that are told of the steps.
         metrics: What is measured besides loss and accuracy.
     """
-    if not built.network.compiled:
+    if not built.answering.compiled:
         compiled(built, inputs, 0, metrics)
     data = served(*encoded(built, part, inputs), 256)
-    found = built.network.evaluate(**data, callbacks=list(callbacks), verbose=0, return_dict=True)
+    found = built.answering.evaluate(**data, callbacks=list(callbacks), verbose=0, return_dict=True)
     return named(found)
 
 

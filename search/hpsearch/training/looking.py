@@ -159,7 +159,7 @@ def _answers(built: Built, part: Part, inputs: Inputs) -> NDArray[Any]:
     found = []
     for start in range(0, len(part), AT_ONCE):
         some = keras.tree.map_structure(lambda rows, at=start: rows[at : at + AT_ONCE], x)
-        found.append(keras.ops.convert_to_numpy(built.network.predict_on_batch(some)))
+        found.append(keras.ops.convert_to_numpy(built.answering.predict_on_batch(some)))
     return np.concatenate(found)
 
 

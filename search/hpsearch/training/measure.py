@@ -7,7 +7,7 @@ import random
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import keras
@@ -15,7 +15,7 @@ import keras
 from hpsearch.errors import HpsearchError
 from hpsearch.phases import Phase, phases_of
 from hpsearch.recipe import HyperModel, Recipe
-from hpsearch.training.build import build_network, without_weights
+from hpsearch.training.build import Built, build_network, without_weights
 from hpsearch.training.inputs import Inputs
 from hpsearch.training.memory import training_memory
 from hpsearch.training.network import Call, Tensor, calls
@@ -33,7 +33,7 @@ class Measures:
         parameters: How many it has, frozen ones included; what Keras counts.
         flops: Floating-point operations of one row of data, such as one image, through it, forward: two for a
             multiplication with its addition, over every layer with a kernel. Biases, normalisation, activations and
-            pools are left out, as they are in the figures that papers give.
+            pools are left out, as they are in the figures that papers give. With flip averaging that is twice.
         memory: Estimate of the most bytes that training it takes at its batch size; see ``training_memory``.
     """
 
@@ -63,7 +63,8 @@ def measure(recipe: Recipe, inputs: Inputs) -> Measures:
     def measured() -> Measures:
         with calculating(training):
             network = build_network(model, inputs)
-        return _largest([_of_phase(network, phase, inputs, training.batch_size, slots) for phase, slots in phases])
+        found = _largest([_of_phase(network, phase, inputs, training.batch_size, slots) for phase, slots in phases])
+        return _answering(found, Built(network, recipe))
 
     try:
         with _without_a_trace(), keras.StatelessScope(initialize_variables=False):
@@ -86,7 +87,12 @@ def measure_network(network: Any, recipe: Recipe, inputs: Inputs) -> Measures:
     """
     own = network.optimizer if getattr(network, "compiled", False) else None
     make = recipe.training.optimizer.build if own is None else lambda: type(own).from_config(own.get_config())
-    return _measured(network, inputs, recipe.training.batch_size, _slots(make))
+    return _answering(_measured(network, inputs, recipe.training.batch_size, _slots(make)), Built(network, recipe))
+
+
+def _answering(once: Measures, built: Built) -> Measures:
+    """What a network takes where an answer may take two passes through it."""
+    return replace(once, flops=2 * once.flops) if built.mirrored else once
 
 
 def _of_phase(network: Any, phase: Phase, inputs: Inputs, batch: int, slots: int) -> Measures:

@@ -17,10 +17,11 @@ from hpsearch.training.build import Built
 from hpsearch.training.compiling import Trained
 from hpsearch.training.copies import copied
 from hpsearch.training.features import features_of, halves
-from hpsearch.training.inputs import Inputs
+from hpsearch.training.inputs import Inputs, fed
 from hpsearch.training.knobs import shape_of
 from hpsearch.training.losses import class_weights
 from hpsearch.training.tuning import Layers
+from hpsearch.training.whitening import whiten
 
 __all__ = ["Plan"]
 
@@ -53,6 +54,8 @@ class Plan:
     ) -> None:
         training = built.recipe.training
         self._train = parts[0]
+        if isinstance(built.recipe.model, Model):
+            whiten(built.network, fed(built.network, parts[0]))
         train = copied(parts[0], training.augment, inputs.white, tick)
         if isinstance(built.recipe.model, Model) and not inputs.classes:
             standardise(built.network, train.labels)

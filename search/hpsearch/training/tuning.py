@@ -24,6 +24,8 @@ class Layers:
         # Parents stand before their parts, which what is said of the parents would overwrite.
         every = network._flatten_layers(include_self=False) if isinstance(network, keras.Model) else ()  # noqa: SLF001  # in order, parts included
         self._as_built = [(layer, layer.trainable) for layer in every]
+        learning = [layer for layer in every if layer.trainable]
+        self._fixed = [variable for layer in learning for variable in layer.variables if not variable.trainable]
         self.frozen = list(_frozen(network))
         """Each backbone that is frozen in whole or in part, as its layers in order."""
 
@@ -35,6 +37,8 @@ class Layers:
         """
         for layer, trainable in self._as_built:
             layer.trainable = trainable
+        for variable in self._fixed:  # a layer that learns may hold weights that do not
+            variable.trainable = False
         for backbone in self.frozen if tuning is not None else ():
             self._unfreeze(backbone, tuning.unfreeze_last if tuning is not None else None)
 

@@ -39,7 +39,7 @@ def keep_answers(
     for start in range(0, len(part), AT_ONCE):
         tick()
         some = keras.tree.map_structure(lambda rows, at=start: rows[at : at + AT_ONCE], x)
-        found.append(np.asarray(keras.ops.convert_to_numpy(built.network.predict_on_batch(some)), "float32"))
+        found.append(np.asarray(keras.ops.convert_to_numpy(built.answering.predict_on_batch(some)), "float32"))
     outputs = np.concatenate(found)
     if inputs.classes:
         outputs = probabilities(outputs.astype("float64")).astype("float32")

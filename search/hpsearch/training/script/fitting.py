@@ -12,6 +12,7 @@ import keras
 from hpsearch.blocks.augment import Augment
 from hpsearch.blocks.batchnorm import left_to_training
 from hpsearch.blocks.frozen import leaves
+from hpsearch.blocks.whitening import whitening_layers
 from hpsearch.declare import source
 from hpsearch.metrics import extra
 from hpsearch.phases import Phase, phases_of
@@ -69,7 +70,7 @@ def train_text(built: Built, inputs: Inputs, replay: Replay) -> str:
         above.append(_ONE_CYCLE)
     if not inputs.classes:
         above.append(_amount_loss(training.loss or "mean_squared_error", unit_of(built.network)[0]))
-    body = [*_labels(built, inputs), *augmented_lines(built, inputs)]
+    body = [*_whitened(built), *_labels(built, inputs), *augmented_lines(built, inputs)]
     several = len(replay.of(1)) > 0
     for number, phase in enumerate(phases):
         rates = replay.of(number)
@@ -83,6 +84,15 @@ def train_text(built: Built, inputs: Inputs, replay: Replay) -> str:
     doc = f'    """Train for {len(replay.learning_rates)} epochs, after which the winner was best on validation."""'
     function = "\n".join(["def train(model, x, y):", doc, *body])
     return "\n\n\n".join([*above, function])
+
+
+def _whitened(built: Built) -> Iterator[str]:
+    """The lines that find the kernels of whitening convolutions."""
+    for layer, epsilon in whitening_layers(built.network):
+        yield "    # Kernels that are found from the images, before anything is learned"
+        learns = {} if layer.bias.trainable else {"learn_bias": False}
+        call = Call("whiten", (Raw("model"), layer.name, Raw("x"), epsilon), learns)
+        yield statement("", call, "")
 
 
 def _phase(

@@ -9,6 +9,8 @@ from typing import Any
 
 import keras
 
+from hpsearch.blocks.dirac import begins_with_identity
+from hpsearch.blocks.whitening import whitening_layers
 from hpsearch.declare import LINE_LENGTH, source
 from hpsearch.training.script.calls import Call, Raw, ScriptError, call_of, operation_call
 
@@ -133,6 +135,7 @@ class _Body:
         self.writer = writer
         self.graph = graph
         self.nodes = _in_order(graph)
+        self.whitening = list(whitening_layers(graph))
         self.uses: dict[int, int] = {}  # the last place where a tensor is needed
         for place, node in enumerate(self.nodes):
             for tensor in node.input_tensors:
@@ -191,6 +194,8 @@ class _Body:
         self.holders[variable] = self.uses.get(id(output), place)
         if callee is None:
             return [*lines, statement(variable, operation_call(operation, args, kwargs), "")]
+        if begins_with_identity(operation):
+            return [*lines, statement(variable, Call("dirac", (callee, *args), kwargs), "")]
         given = ", ".join([*map(source, args), *(f"{name}={source(each)}" for name, each in kwargs.items())])
         return [*lines, statement(variable, callee, f"({given})")]
 
@@ -203,6 +208,8 @@ class _Body:
         if not isinstance(operation, keras.layers.Layer):
             return [], None
         call = call_of(operation, self.writer.written.classes)
+        if any(operation is layer for layer, _ in self.whitening):
+            call = Call(call.name, call.args, {**call.options, "name": operation.name})  # by which it is found again
         if id(operation) not in self.shared:
             return [], call
         name = self._fresh(re.sub(r"\W", "_", operation.name))

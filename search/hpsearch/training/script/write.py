@@ -15,6 +15,7 @@ from hpsearch.training.exporting import Source
 from hpsearch.training.inputs import Inputs
 from hpsearch.training.script.builder import build_text, fit_text
 from hpsearch.training.script.fitting import Replay, augmented_lines, evaluate_text, train_text
+from hpsearch.training.script.helpers import BOTH_WAYS, DIRAC, WHITEN
 from hpsearch.training.script.loading import Loading, loading_text
 from hpsearch.training.script.model import model_text
 
@@ -113,6 +114,7 @@ def _main(built: Built, inputs: Inputs) -> str:
         "    model = build_model()",
         "    model.summary()",
         "    train(model, x, y)",
+        *(["    model = both_ways(model)"] if built.mirrored else []),
         "    evaluate(model, x_test, y_test)",
         '    model.save("trained.keras")',
     ]
@@ -142,6 +144,9 @@ _HELPERS = {
     ]
     found = np.concatenate(found)
     return np.rint(found).clip(0, 255).astype("uint8") if images.dtype == "uint8" else found''',
+    "dirac(": DIRAC,
+    "whiten(": WHITEN,
+    "both_ways(": BOTH_WAYS,
 }
 
 _STANDARD = ("argparse", "contextlib", "csv", "json", "math")
