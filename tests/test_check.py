@@ -211,7 +211,7 @@ def test_a_wrong_option_of_a_network(options: dict[str, Any], said: str) -> None
         ),
         (
             lambda: recipe(training=Training(epochs=1, optimizer="adam")),
-            'training.optimizer: got "adam"; allowed: Adam(...), AdamW(...), SGD(...), RMSprop(...).',
+            'training.optimizer: got "adam"; allowed: Adam(...), AdamW(...), SGD(...), RMSprop(...), Muon(...).',
         ),
         (
             lambda: recipe(

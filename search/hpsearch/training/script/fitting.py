@@ -16,13 +16,15 @@ from hpsearch.declare import source
 from hpsearch.metrics import extra
 from hpsearch.phases import Phase, phases_of
 from hpsearch.recipe import Model
-from hpsearch.schedules import Cosine, OneCycle
+from hpsearch.schedules import Cosine, OneCycle, Triangular
 from hpsearch.training.amounts import unit_of
 from hpsearch.training.build import Built
 from hpsearch.training.inputs import Inputs
 from hpsearch.training.script.calls import Call, Raw, call_of
+from hpsearch.training.script.classes import ONE_CYCLE, TRIANGULAR
 from hpsearch.training.script.model import frozen_networks
 from hpsearch.training.script.network import statement
+from hpsearch.training.script.optimizing import optimizer_call, optimizer_classes
 from hpsearch.training.statistics import BATCHES, IMAGES, ROWS
 
 __all__ = ["Replay", "augmented_lines", "evaluate_text", "train_text"]
@@ -65,8 +67,9 @@ def train_text(built: Built, inputs: Inputs, replay: Replay) -> str:
     phases = phases_of(training, model)
     over = max((replay.epochs or 0) - sum(phase.epochs for phase in phases), 0)
     above: list[str] = []
-    if isinstance(training.schedule, OneCycle):
-        above.append(_ONE_CYCLE)
+    if isinstance(training.schedule, OneCycle | Triangular):
+        above.append(ONE_CYCLE if isinstance(training.schedule, OneCycle) else TRIANGULAR)
+    above += optimizer_classes(training)
     if not inputs.classes:
         above.append(_amount_loss(training.loss or "mean_squared_error", unit_of(built.network)[0]))
     body = [*_labels(built, inputs), *augmented_lines(built, inputs)]
@@ -96,17 +99,16 @@ def _phase(
         yield from _unfrozen(model, phase.tuning.unfreeze_last)
     elif several:
         yield "    # First, what is frozen stays so"
-    constant = len(set(rates)) == 1 and not isinstance(training.schedule, Cosine | OneCycle)
     rate: Any = phase.optimizer.learning_rate
     callbacks: dict[str, Any] = {}
-    if isinstance(training.schedule, Cosine | OneCycle):
+    if isinstance(training.schedule, Cosine | OneCycle | Triangular):
         yield f"    steps = math.ceil(len(y) / {training.batch_size}) * {budget}  # the epochs that were allowed"
         yield from _scheduled(training.schedule, rate)
         rate = Raw("learning_rate")
-    elif not constant:
+    elif len(set(rates)) > 1:
         yield f"    learning_rates = {_runs(rates)}  # as the validation loss had it cut"
         callbacks["callbacks"] = [Raw("keras.callbacks.LearningRateScheduler(lambda epoch: learning_rates[epoch])")]
-    optimizer = _optimizer(phase, training.clip_norm, rate)
+    optimizer = optimizer_call(training, phase.optimizer, rate)
     trainer = "trainer" if _changes(training.augment, built) else "model"
     options = {"optimizer": optimizer, "loss": _loss(built, inputs)}
     measured = {"metrics": ["accuracy"]} if inputs.classes else {}
@@ -114,11 +116,6 @@ def _phase(
     weighted = {"class_weight": Raw("class_weight")} if training.class_weight is not None else {}
     fitted = {"batch_size": training.batch_size, "epochs": len(rates), **callbacks, **weighted}
     yield statement("", Call(f"{trainer}.fit", (Raw("x"), Raw("y")), fitted), "")
-
-
-def _optimizer(phase: Phase, clip_norm: float | None, rate: Any) -> Call:
-    call = call_of(phase.optimizer.build(clip_norm=clip_norm), {}, without=("learning_rate", "loss_scale_factor"))
-    return Call(call.name, (), {"learning_rate": rate, **call.options})
 
 
 def _unfrozen(model: Model, last: int | None) -> Iterator[str]:
@@ -139,10 +136,10 @@ def _unfrozen(model: Model, last: int | None) -> Iterator[str]:
     yield "            layer.trainable = learns and not isinstance(layer, layers.BatchNormalization)"
 
 
-def _scheduled(schedule: Cosine | OneCycle, peak: float) -> Iterator[str]:
+def _scheduled(schedule: Cosine | OneCycle | Triangular, peak: float) -> Iterator[str]:
     warmup = f"round({schedule.warmup} * steps)"
-    if isinstance(schedule, OneCycle):
-        call = Call("OneCycle", (peak, Raw("steps"), Raw(warmup), schedule.start, schedule.final))
+    if isinstance(schedule, OneCycle | Triangular):
+        call = Call(type(schedule).__name__, (peak, Raw("steps"), Raw(warmup), schedule.start, schedule.final))
         yield statement("learning_rate", call, "")
         return
     final = {"alpha": schedule.final} if schedule.final else {}
@@ -338,18 +335,3 @@ def _confusion(classes: int, wanted: Sequence[str]) -> Iterator[str]:
     of = "[1]" if classes == 2 else ".mean()"
     for name in wanted:
         yield f'    print(f"{name.capitalize()}: {{({parts[name]}){of}:.4f}}")'
-
-
-_ONE_CYCLE = '''class OneCycle(keras.optimizers.schedules.LearningRateSchedule):
-    """Rises along half a cosine from a share of the peak to the peak, and falls along another."""
-
-    def __init__(self, peak, steps, warmup, start, final):
-        self.peak, self.steps, self.warmup, self.start, self.final = peak, steps, warmup, start, final
-
-    def __call__(self, step):
-        step = ops.cast(step, "float32")
-        up = ops.clip(step / max(self.warmup, 1), 0.0, 1.0)
-        down = ops.clip((step - self.warmup) / max(self.steps - self.warmup, 1), 0.0, 1.0)
-        rising = self.start + (1 - self.start) * (1 - ops.cos(math.pi * up)) / 2
-        falling = self.final + (1 - self.final) * (1 + ops.cos(math.pi * down)) / 2
-        return self.peak * ops.where(step < self.warmup, rising, falling)'''
