@@ -15,7 +15,9 @@ from PIL import Image
 from sklearn.datasets import load_digits
 
 SPACE = """
-from hpsearch import Adam, Augment, ConvNet, Dense, Model, Recipe, Space, Stage, Training, between, one_of, repeat
+from hpsearch import (
+    Augment, ConvNet, Dense, Model, Muon, Recipe, Space, Stage, Training, Triangular, between, one_of, repeat
+)
 
 space = Space(
     data="digits",
@@ -29,7 +31,12 @@ space = Space(
             dense=[Dense(units=16)],
         ),
         training=Training(
-            epochs=2, batch_size=64, optimizer=Adam(learning_rate=0.01), augment=Augment(translation=0.1)
+            epochs=2,
+            batch_size=64,
+            optimizer=Muon(learning_rate=0.01),
+            schedule=Triangular(),
+            bias_rate=2.0,
+            augment=Augment(flip="alternating", translation=0.1, cutout=0.2, mixup=0.2, cutmix=0.5),
         ),
     ),
 )

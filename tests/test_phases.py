@@ -17,12 +17,14 @@ from hpsearch import (
     FineTune,
     MobileNetV2,
     Model,
+    Muon,
     Plateau,
     Pretrained,
     Recipe,
     Space,
     Stage,
     Training,
+    Triangular,
     between,
     one_of,
 )
@@ -239,6 +241,8 @@ RESUMED = {
     "schedule": {"schedule": Cosine(warmup=0.2), "clip_norm": 0.5},
     "callbacks": {"schedule": Plateau(patience=1), "early_stopping": 2},
     "augmented": {"augment": Augment(flip="horizontal", translation=0.2)},
+    "mixed": {"augment": Augment(flip="alternating", cutout=0.25, mixup=0.2, cutmix=1.0)},
+    "fast": {"schedule": Triangular(), "optimizer": Muon(learning_rate=0.01), "bias_rate": 4.0},
     "half": {"precision": "mixed_float16"},
     "smooth": {"label_smoothing": 0.2, "class_weight": "balanced"},
 }

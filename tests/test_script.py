@@ -238,6 +238,9 @@ TRAININGS = {
     "muon": Training(epochs=4, bias_rate=2.0, optimizer=Muon(weight_decay=0.01, adam_ratio=0.5)),
     "changed": Training(epochs=4, augment=Augment(rotation=0.05, brightness=0.1), batch_size=64),
     "copies": Training(epochs=4, augment=Augment(translation=0.1, zoom=0.1, copies=2)),
+    "cutout": Training(epochs=4, augment=Augment(flip="alternating", cutout=0.25)),
+    "mixup": Training(epochs=4, augment=Augment(mixup=0.2), class_weight="balanced"),
+    "cutmix": Training(epochs=4, augment=Augment(translation=0.1, mixup=0.2, cutmix=0.5), label_smoothing=0.1),
     "mixed": Training(epochs=4, precision="mixed_bfloat16"),
 }
 
@@ -332,6 +335,44 @@ def test_the_optimizer_of_the_script_takes_the_steps_of_the_recipe(name, digits,
             )
     for theirs, own in zip(*variables, strict=True):
         np.testing.assert_allclose(np.asarray(theirs), np.asarray(own), rtol=1e-5, atol=1e-7)
+
+
+@pytest.mark.parametrize("name", ["cutout", "mixup", "cutmix"])
+def test_the_script_changes_images_as_the_recipe_says(name, digits, tmp_path, monkeypatch):
+    """Its own layers give what ours give, and the loss of what is mixed is ours, too."""
+    import keras
+
+    from hpsearch.training.augmenting import augmented
+    from hpsearch.training.losses import taught
+    from hpsearch.training.script.write import Replay
+
+    _, inputs, source = digits
+    built = built_of(Recipe(model=Model(body=ConvNet(stages=[Stage(filters=2)])), training=TRAININGS[name]), inputs)
+    module = written(built, source, tmp_path, Replay((0.01,) * 4))
+    (x, y), _ = module.load_data()
+    trainers = []
+    with monkeypatch.context() as patch:
+        patch.setattr(keras.Model, "fit", lambda self, *args, **options: trainers.append((self, args[1])))
+        module.train(built.network, x, y)
+    ours = augmented(built.network, TRAININGS[name].augment, inputs, 0, len(y))
+    trainers.append((taught(ours, TRAININGS[name].label_smoothing), y))
+    trainers[1][0].compile(loss="sparse_categorical_crossentropy")
+    found = []
+    for trainer, told in trainers:
+        every = [part for layer in trainer.layers if layer is not built.network for part in layer._flatten_layers()]
+        for layer in every:
+            for generator in ("generator", "seeds"):
+                if hasattr(layer, generator):
+                    getattr(layer, generator).state.assign([5, 0])
+        losses = []
+        for start in (0, 150) * 3:
+            rows = x[start : start + 150].astype("float32")
+            answers = trainer(rows, training=True)
+            losses.append(float(trainer.compute_loss(rows, told[start : start + 150], answers, training=True)))
+        found.append([*losses, np.asarray(answers)])
+    assert len(set(found[0][:-1])) == 6
+    np.testing.assert_allclose(found[0][:-1], found[1][:-1], rtol=1e-4)
+    np.testing.assert_allclose(found[0][-1], found[1][-1], rtol=1e-4, atol=1e-6)
 
 
 def test_a_rate_that_was_cut_is_followed(digits, tmp_path, capsys):

@@ -8,6 +8,8 @@ from itertools import product
 from typing import Any
 
 from hpsearch.blocks.augment import Augment
+from hpsearch.blocks.concat import Concat
+from hpsearch.blocks.tiled import Tiled
 from hpsearch.declare import (
     Choice,
     Declared,
@@ -126,7 +128,7 @@ def idle_tuning(model: Any, training: Any) -> str | None:
 
 
 def disagreement(model: Any, training: Any) -> tuple[str, str] | None:
-    """Options of the loss that no head has a use for: the address and a sentence; None when all is well.
+    """Options of the training that no model has a use for: the address and a sentence; None when all is well.
 
     Args:
         model: A model, or several as a domain.
@@ -142,6 +144,29 @@ def disagreement(model: Any, training: Any) -> tuple[str, str] | None:
             wanted = _needed(name, heads)
             if value is not None and wanted:
                 return f"training.{name}", f"got {brief(value)}, but {wanted}"
+        if found := _unmixable(each.augment, model, heads):
+            return found
+    return None
+
+
+def _unmixable(augments: Any, model: Any, heads: set[Any]) -> tuple[str, str] | None:
+    """The same for images that are mixed."""
+    parts = [(getattr(each, "body", None), getattr(each, "input", None)) for each in possible(model)]
+    joined = all(
+        isinstance(input_, Tiled) or all(isinstance(body, Concat) for body in possible(bodies))
+        for bodies, input_ in parts
+    )
+    if heads != {"linear"} and not joined:
+        return None
+    why = "there is one input" if joined else "there are classes: a linear head answers with an amount"
+    for augment in possible(augments):
+        for name in ("mixup", "cutmix"):
+            value = next((value for value in possible(getattr(augment, name, None)) if value not in (None, 0)), None)
+            if value is not None:
+                return (
+                    f"training.augment.{name}",
+                    f"got {brief(value)}, but images are mixed only where {why}; drop it.",
+                )
     return None
 
 

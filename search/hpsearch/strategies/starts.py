@@ -78,6 +78,7 @@ _USUAL: Mapping[str, Wish] = {
     r"\baugment$": (None, "none"),
     r"\blabel_smoothing$": 0.0,
     r"\bbias_rate$": 1,
+    r"\bcutout$|\brandaugment$|\bmixup$|\bcutmix$": 0.0,
     r"\bclass_weight$": (None,),
 }
 """What is usual in the field, by a regular expression on the address; see `_expression`."""

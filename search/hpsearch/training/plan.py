@@ -62,7 +62,7 @@ class Plan:
         self.layers = Layers(built.network)
         self.parts = (train, *parts[1:])
         """What is trained on and validated on in this phase."""
-        self.trained = Trained(built, inputs, seed, metrics)
+        self.trained = Trained(built, inputs, seed, metrics, len(train))
         self._whole = self.parts, self.trained
         self._halves = halves(built)
         self._head: tuple[tuple[Part, ...], Trained] | None = None

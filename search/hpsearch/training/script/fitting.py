@@ -9,7 +9,6 @@ from typing import Any
 
 import keras
 
-from hpsearch.blocks.augment import Augment
 from hpsearch.blocks.batchnorm import left_to_training
 from hpsearch.blocks.frozen import leaves
 from hpsearch.declare import source
@@ -20,14 +19,15 @@ from hpsearch.schedules import Cosine, OneCycle, Triangular
 from hpsearch.training.amounts import unit_of
 from hpsearch.training.build import Built
 from hpsearch.training.inputs import Inputs
-from hpsearch.training.script.calls import Call, Raw, call_of
+from hpsearch.training.script.augmenting import augmented_lines, augmenting_classes, changes, images_of
+from hpsearch.training.script.calls import Call, Raw
 from hpsearch.training.script.classes import ONE_CYCLE, TRIANGULAR
 from hpsearch.training.script.model import frozen_networks
 from hpsearch.training.script.network import statement
 from hpsearch.training.script.optimizing import optimizer_call, optimizer_classes
 from hpsearch.training.statistics import BATCHES, IMAGES, ROWS
 
-__all__ = ["Replay", "augmented_lines", "evaluate_text", "train_text"]
+__all__ = ["Replay", "evaluate_text", "train_text"]
 
 
 @dataclass(frozen=True)
@@ -69,7 +69,7 @@ def train_text(built: Built, inputs: Inputs, replay: Replay) -> str:
     above: list[str] = []
     if isinstance(training.schedule, OneCycle | Triangular):
         above.append(ONE_CYCLE if isinstance(training.schedule, OneCycle) else TRIANGULAR)
-    above += optimizer_classes(training)
+    above += [*optimizer_classes(training), *augmenting_classes(built)]
     if not inputs.classes:
         above.append(_amount_loss(training.loss or "mean_squared_error", unit_of(built.network)[0]))
     body = [*_labels(built, inputs), *augmented_lines(built, inputs)]
@@ -109,7 +109,7 @@ def _phase(
         yield f"    learning_rates = {_runs(rates)}  # as the validation loss had it cut"
         callbacks["callbacks"] = [Raw("keras.callbacks.LearningRateScheduler(lambda epoch: learning_rates[epoch])")]
     optimizer = optimizer_call(training, phase.optimizer, rate)
-    trainer = "trainer" if _changes(training.augment, built) else "model"
+    trainer = "trainer" if changes(built) else "model"
     options = {"optimizer": optimizer, "loss": _loss(built, inputs)}
     measured = {"metrics": ["accuracy"]} if inputs.classes else {}
     yield statement("", Call(f"{trainer}.compile", (), {**options, **measured}), "")
@@ -203,7 +203,7 @@ def _settle(built: Built) -> str:
     every = [layer for layer in leaves(built.network) if isinstance(layer, keras.layers.BatchNormalization)]
     others = [layer.name for layer in every if layer.trainable and not any(layer is each for each in left)]
     which = "layer.trainable" + (f" and layer.name not in {source(tuple(others))}" if others else "")
-    rows = IMAGES if _images(built) else ROWS
+    rows = IMAGES if images_of(built) else ROWS
     several = len(built.network.inputs) > 1
     given = "{name: rows[chosen] for name, rows in x.items()}" if several else "x[chosen]"
     count = "len(next(iter(x.values())))" if several else "len(x)"
@@ -227,55 +227,6 @@ def _settle(built: Built) -> str:
         "        layer.momentum = momentum",
     ]
     return "\n".join(lines)
-
-
-def _images(built: Built) -> list[str]:
-    return [entry.name for entry in built.network.inputs if len(entry.shape) == 4]
-
-
-def _changes(augment: Augment | None, built: Built) -> bool:
-    """Whether images are changed while the network is trained."""
-    return augment is not None and augment.each_time and bool(_images(built))
-
-
-def augmented_lines(built: Built, inputs: Inputs) -> list[str]:
-    """The lines that put random changes before the network, as ``trainer``, or make changed copies of the images.
-
-    Args:
-        built: The network and its recipe.
-        inputs: What it was built for.
-    """
-    return list(_augmented(built.recipe.training.augment, built, inputs))
-
-
-def _augmented(augment: Augment | None, built: Built, inputs: Inputs) -> Iterator[str]:
-    images = _images(built)
-    if augment is None or not augment.active or not images:
-        return
-    made = [call_of(layer, {}) for layer in augment.build(inputs.white, 0)]
-    yield "    # Images that are changed at random; the network itself never sees these layers"
-    yield statement("augment", Call("keras.Sequential", (made,)), "")
-    alone = len(built.network.inputs) == 1
-    if augment.copies:
-        yield f"    # {augment.copies} changed copies of each image, drawn once"
-        if alone:
-            yield f"    x = np.concatenate([changed(augment, x) for _ in range({augment.copies})])"
-        else:
-            yield "    x = {"
-            for entry in built.network.inputs:
-                each = f'x["{entry.name}"]'
-                made_of = f"changed(augment, {each})" if entry.name in images else each
-                yield f'        "{entry.name}": np.concatenate([{made_of} for _ in range({augment.copies})]),'
-            yield "    }"
-        yield f"    y = np.concatenate([y] * {augment.copies})"
-        return
-    if alone:
-        yield "    inputs = keras.Input(model.input_shape[1:])"
-        yield "    trainer = keras.Model(inputs, model(augment(inputs)))"
-        return
-    yield "    inputs = {given.name: keras.Input(given.shape[1:], name=given.name) for given in model.inputs}"
-    yield f"    seen = {{name: augment(given) for name, given in inputs.items() if name in {source(tuple(images))}}}"
-    yield "    trainer = keras.Model(inputs, model({**inputs, **seen}))"
 
 
 def evaluate_text(inputs: Inputs, one: bool, metrics: Sequence[str]) -> str:
