@@ -241,6 +241,7 @@ TRAININGS = {
     "cutout": Training(epochs=4, augment=Augment(flip="alternating", cutout=0.25)),
     "mixup": Training(epochs=4, augment=Augment(mixup=0.2), class_weight="balanced"),
     "cutmix": Training(epochs=4, augment=Augment(translation=0.1, mixup=0.2, cutmix=0.5), label_smoothing=0.1),
+    "averaged": Training(epochs=4, average=0.9, bias_rate=2.0, optimizer=SGD(learning_rate=0.02, momentum=0.9)),
     "mixed": Training(epochs=4, precision="mixed_bfloat16"),
 }
 

@@ -121,6 +121,7 @@ def _besides(training: ast.expr | None, optimizer: ast.expr | None) -> list[str]
         "decay": (optimizer, "weight_decay"),
         "smoothing": (training, "label_smoothing"),
         "bias rate": (training, "bias_rate"),
+        "averaged": (training, "average"),
     }
     told = [f"{word} {number}" for word, (call, name) in numbers.items() if (number := _given(call, name))]
     return [

@@ -16,10 +16,11 @@ _DECAY = Maybe(Number(at_least=0))
 _SHARE = Number(at_least=0, below=1)
 
 
-def _options(said: Declared, learning_rate: Any, clip_norm: float | None) -> dict[str, Any]:
+def _options(said: Declared, learning_rate: Any, clip_norm: float | None, average: float | None) -> dict[str, Any]:
     """The options of the Keras optimizer: what is said, unless a schedule stands in for the learning rate."""
     rate = {} if learning_rate is None else {"learning_rate": learning_rate}
-    return {**vars(said), **rate, "global_clipnorm": clip_norm}
+    averages = {} if average is None else {"use_ema": True, "ema_momentum": average}
+    return {**vars(said), **rate, **averages, "global_clipnorm": clip_norm}
 
 
 @declared
@@ -45,17 +46,24 @@ class Adam(Declared):
         """Without decay it is Adam, with decay AdamW, however it was written."""
         return _adam(self, self.weight_decay)
 
-    def build(self, learning_rate: Any = None, clip_norm: float | None = None, bias_rate: float = 1.0) -> Any:
+    def build(
+        self,
+        learning_rate: Any = None,
+        clip_norm: float | None = None,
+        bias_rate: float = 1.0,
+        average: float | None = None,
+    ) -> Any:
         """The Keras optimizer.
 
         Args:
             learning_rate: A Keras schedule that stands in for the number; None leaves the number.
             clip_norm: The largest norm of all gradients together; None does not clip.
             bias_rate: How many times the learning rate biases have.
+            average: Decay of the running averages of all weights that it keeps; None keeps none.
         """
         from keras import optimizers
 
-        return made_with_bias_rate(optimizers.Adam, _options(self, learning_rate, clip_norm), bias_rate)
+        return made_with_bias_rate(optimizers.Adam, _options(self, learning_rate, clip_norm, average), bias_rate)
 
 
 @declared
@@ -80,17 +88,24 @@ class AdamW(Declared):
         """Without decay it is Adam, with decay AdamW, however it was written."""
         return _adam(self, self.weight_decay)
 
-    def build(self, learning_rate: Any = None, clip_norm: float | None = None, bias_rate: float = 1.0) -> Any:
+    def build(
+        self,
+        learning_rate: Any = None,
+        clip_norm: float | None = None,
+        bias_rate: float = 1.0,
+        average: float | None = None,
+    ) -> Any:
         """The Keras optimizer.
 
         Args:
             learning_rate: A Keras schedule that stands in for the number; None leaves the number.
             clip_norm: The largest norm of all gradients together; None does not clip.
             bias_rate: How many times the learning rate biases have.
+            average: Decay of the running averages of all weights that it keeps; None keeps none.
         """
         from keras import optimizers
 
-        return made_with_bias_rate(optimizers.AdamW, _options(self, learning_rate, clip_norm), bias_rate)
+        return made_with_bias_rate(optimizers.AdamW, _options(self, learning_rate, clip_norm, average), bias_rate)
 
 
 def _adam(said: Adam | AdamW, decay: float | None) -> Adam | AdamW:
@@ -122,17 +137,24 @@ class SGD(Declared):
     def canonical(self) -> SGD:
         return replace(self, weight_decay=self.weight_decay or None)
 
-    def build(self, learning_rate: Any = None, clip_norm: float | None = None, bias_rate: float = 1.0) -> Any:
+    def build(
+        self,
+        learning_rate: Any = None,
+        clip_norm: float | None = None,
+        bias_rate: float = 1.0,
+        average: float | None = None,
+    ) -> Any:
         """The Keras optimizer.
 
         Args:
             learning_rate: A Keras schedule that stands in for the number; None leaves the number.
             clip_norm: The largest norm of all gradients together; None does not clip.
             bias_rate: How many times the learning rate biases have.
+            average: Decay of the running averages of all weights that it keeps; None keeps none.
         """
         from keras import optimizers
 
-        return made_with_bias_rate(optimizers.SGD, _options(self, learning_rate, clip_norm), bias_rate)
+        return made_with_bias_rate(optimizers.SGD, _options(self, learning_rate, clip_norm, average), bias_rate)
 
 
 @declared
@@ -154,17 +176,24 @@ class RMSprop(Declared):
     def canonical(self) -> RMSprop:
         return replace(self, weight_decay=self.weight_decay or None)
 
-    def build(self, learning_rate: Any = None, clip_norm: float | None = None, bias_rate: float = 1.0) -> Any:
+    def build(
+        self,
+        learning_rate: Any = None,
+        clip_norm: float | None = None,
+        bias_rate: float = 1.0,
+        average: float | None = None,
+    ) -> Any:
         """The Keras optimizer.
 
         Args:
             learning_rate: A Keras schedule that stands in for the number; None leaves the number.
             clip_norm: The largest norm of all gradients together; None does not clip.
             bias_rate: How many times the learning rate biases have.
+            average: Decay of the running averages of all weights that it keeps; None keeps none.
         """
         from keras import optimizers
 
-        return made_with_bias_rate(optimizers.RMSprop, _options(self, learning_rate, clip_norm), bias_rate)
+        return made_with_bias_rate(optimizers.RMSprop, _options(self, learning_rate, clip_norm, average), bias_rate)
 
 
 @declared
@@ -193,15 +222,22 @@ class Muon(Declared):
     def canonical(self) -> Muon:
         return replace(self, weight_decay=self.weight_decay or None)
 
-    def build(self, learning_rate: Any = None, clip_norm: float | None = None, bias_rate: float = 1.0) -> Any:
+    def build(
+        self,
+        learning_rate: Any = None,
+        clip_norm: float | None = None,
+        bias_rate: float = 1.0,
+        average: float | None = None,
+    ) -> Any:
         """The Keras optimizer.
 
         Args:
             learning_rate: A Keras schedule that stands in for the number; None leaves the number.
             clip_norm: The largest norm of all gradients together; None does not clip.
             bias_rate: How many times the learning rate biases have.
+            average: Decay of the running averages of all weights that it keeps; None keeps none.
         """
-        options = _options(self, learning_rate, clip_norm)
+        options = _options(self, learning_rate, clip_norm, average)
         options["adam_lr_ratio"] = options.pop("adam_ratio")
         options["adam_weight_decay"] = self.weight_decay
         return made_with_bias_rate(muon_class(), options, bias_rate)

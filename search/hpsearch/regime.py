@@ -64,6 +64,12 @@ class Training(Declared):
         bias_rate: How many times the learning rate of all else biases have, those of batch normalisation included;
             weight decay is as for all else. The record of Jordan, "94% on CIFAR-10 in 3.29 seconds on a single GPU",
             2024, has 64.
+        average: Decay of running averages of the weights, step by step, such as 0.99: what is validated, kept as the
+            best epoch and exported are the averages, with statistics of batch normalisation found for them, while
+            training goes on with the weights themselves; scores on the training steps are of these. Batch
+            normalisation whose momentum is said keeps its moving statistics. None averages nothing. Polyak and
+            Juditsky, "Acceleration of stochastic approximation by averaging", 1992. A ``build(hp)`` that compiles its
+            network keeps its own optimizer, which does without.
         loss: For amounts (``head="linear"``): ``"mean_squared_error"``, which None means, ``"mean_absolute_error"`` or
             ``"huber"``. Classes always have cross-entropy. The loss of amounts is in standard deviations of the
             training part; mae and rmse are in the unit of the amounts.
@@ -85,6 +91,7 @@ class Training(Declared):
     label_smoothing: float = option(Number(at_least=0, below=1), default=0.0)
     clip_norm: float | None = option(Maybe(Number(above=0)), default=None)
     bias_rate: float = option(Number(above=0), default=1.0)
+    average: float | None = option(Maybe(Number(above=0, below=1)), default=None)
     loss: str | None = option(_LOSS, default=None)
     precision: str = option(_PRECISION, default="float32")
 

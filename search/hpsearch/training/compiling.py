@@ -114,6 +114,6 @@ def optimizer_of(training: Training, phase: Phase, steps: int | None = None) -> 
         steps: How many steps it has, or None.
     """
     rate = rate_of(training.schedule, phase.optimizer.learning_rate, steps)
-    optimizer = phase.optimizer.build(rate, training.clip_norm, training.bias_rate)
+    optimizer = phase.optimizer.build(rate, training.clip_norm, training.bias_rate, training.average)
     # With 16 bits of that kind, small gradients would vanish.
     return keras.optimizers.LossScaleOptimizer(optimizer) if training.precision == "mixed_float16" else optimizer

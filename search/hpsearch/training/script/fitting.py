@@ -80,6 +80,9 @@ def train_text(built: Built, inputs: Inputs, replay: Replay) -> str:
             continue
         budget = phase.epochs + (over if number == len(phases) - 1 else 0)
         body += _phase(built, inputs, phase, rates, budget, several)
+    if training.average is not None and any(each.constraint is not None for each in built.network.trainable_variables):
+        body += ["    for each in model.trainable_variables:  # averages of bounded weights may leave the bounds"]
+        body += ["        if each.constraint is not None:", "            each.assign(each.constraint(each))"]
     if left_to_training(built.network):
         above.append(_settle(built))
         body += [""] * several + ["    settle(model, x)"]

@@ -23,7 +23,7 @@ def optimizer_call(training: Training, optimizer: Optimizer, rate: Any = None) -
         optimizer: The optimizer of the phase.
         rate: What stands for its learning rate; None is its own.
     """
-    call = _base(optimizer, training.clip_norm)
+    call = _base(optimizer, training.clip_norm, training.average)
     options = {"learning_rate": optimizer.learning_rate if rate is None else rate, **call.options}
     if training.bias_rate == 1:
         return Call(call.name, (), options)
@@ -39,12 +39,12 @@ def optimizer_classes(training: Training) -> Iterator[str]:
     if isinstance(training.optimizer, Muon):
         yield MUON
     if training.bias_rate != 1:
-        yield BIAS_RATE.replace("BASE", _base(training.optimizer, None).name)
+        yield BIAS_RATE.replace("BASE", _base(training.optimizer).name)
 
 
-def _base(optimizer: Optimizer, clip_norm: float | None) -> Call:
+def _base(optimizer: Optimizer, clip_norm: float | None = None, average: float | None = None) -> Call:
     """The call without a learning rate, and as if biases had that of all else."""
-    made = optimizer.build(clip_norm=clip_norm)
+    made = optimizer.build(clip_norm=clip_norm, average=average)
     if isinstance(optimizer, Muon):
         made = keras.optimizers.Muon.from_config(made.get_config())
     call = call_of(made, {}, without=("learning_rate", "loss_scale_factor"))
