@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import keras
@@ -42,10 +43,11 @@ class Settling:
         if self.averaged and self._optimizer.built:
             variables = self._optimizer._trainable_variables  # noqa: SLF001  # Keras's own SwapEMAWeights asks for them, too
             averages = self._optimizer._model_variables_moving_average  # noqa: SLF001  # likewise
-            self._raw = [np.array(keras.ops.convert_to_numpy(variable)) for variable in variables]
-            for variable, average in zip(variables, averages, strict=True):
-                held = average.value if variable.constraint is None else variable.constraint(average.value)
-                variable.assign(held)
+            self._raw = _copies(variables)
+            # Copies again: JAX takes the memory of weights for what a step gives, and the average would go with it.
+            for variable, average in zip(variables, _copies(averages), strict=True):
+                bound = variable.constraint
+                variable.assign(average if bound is None else bound(keras.ops.convert_to_tensor(average)))
         if self._statistics is not None:
             self._statistics.find()
 
@@ -55,3 +57,7 @@ class Settling:
             for variable, raw in zip(self._optimizer._trainable_variables, self._raw, strict=True):  # noqa: SLF001  # as above
                 variable.assign(raw)
         self._raw = []
+
+
+def _copies(variables: Sequence[Any]) -> list[NDArray[Any]]:
+    return [np.array(keras.ops.convert_to_numpy(variable)) for variable in variables]
