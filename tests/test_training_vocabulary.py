@@ -385,7 +385,9 @@ def test_biases_have_a_learning_rate_of_their_own(optimizer):
 def test_a_larger_rate_for_biases_goes_through_training(precision):
     inputs, train = image_inputs(SHAPE, 2, 255.0), part(64, 0)
     options = {"optimizer": Muon(learning_rate=0.02), "schedule": Triangular(), "bias_rate": 4.0, "clip_norm": 1.0}
-    outcome, epochs = trained(built(inputs, epochs=6, precision=precision, **options), inputs, train, train)
+    model = Model(body=ConvNet(stages=[Stage(filters=8)], batchnorm="before_activation"))
+    network = built(inputs, model=model, epochs=6, precision=precision, **options)
+    outcome, epochs = trained(network, inputs, train, train)
     assert outcome.score > 0.8
     assert len({epoch.metrics["learning_rate"] for epoch in epochs}) == 6
 
