@@ -206,7 +206,7 @@ class Muon(Declared):
     Liu et al., "Muon is scalable for LLM training", 2025, so that both do with one learning rate.
 
     Args:
-        learning_rate: Step size; in short trainings ten times that of Adam is usual.
+        learning_rate: Step size; in short trainings, a few times what suits Adam.
         momentum: Decay of the running sum of gradients.
         nesterov: Whether the last gradient is added to that sum once more.
         weight_decay: Share of each weight taken away per step, times the learning rate; None is none.

@@ -69,7 +69,7 @@ _USUAL: Mapping[str, Wish] = {
     r"\bfrozen$": (True,),
     r"\boptimizer$": ("Adam", "AdamW", "RMSprop", "SGD", "Muon"),
     r"\boptimizer\(SGD\).*learning_rate$": 3e-2,
-    r"\boptimizer\(Muon\).*learning_rate$": 1e-2,
+    r"\boptimizer\(Muon\).*learning_rate$": 2e-2,
     r"\bfine_tune\b.*learning_rate$": 1e-5,
     r"learning_rate$|\blr$": 2e-3,
     r"\bweight_decay$": 1e-4,
