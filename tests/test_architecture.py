@@ -37,7 +37,7 @@ PARTS = {
     "domains": Part("domains", "declare errors"),
     "addresses": Part("addresses", "domains declare errors"),
     "metrics": Part("metrics noise", "errors"),
-    "optimizers": Part("optimizers schedules phases", "domains declare errors"),
+    "optimizers": Part("optimizers schedules phases muon biases", "domains declare errors"),
     "blocks": Part("blocks", "domains declare errors"),
     "recipe": Part("recipe regime reads trained", "blocks optimizers domains declare errors"),
     # Data: declared and found, apart from loaded

@@ -16,7 +16,8 @@ from sklearn.datasets import load_digits
 
 SPACE = """
 from hpsearch import (
-    Adam, Augment, ConvNet, Dense, Model, Recipe, Space, Stage, Training, Whitening, between, one_of, repeat
+    Augment, ConvNet, Dense, Model, Muon, Recipe, Space, Stage, Training, Triangular, Whitening, between, one_of,
+    repeat
 )
 
 space = Space(
@@ -36,7 +37,12 @@ space = Space(
             flip_averaging=True,
         ),
         training=Training(
-            epochs=2, batch_size=64, optimizer=Adam(learning_rate=0.01), augment=Augment(translation=0.1)
+            epochs=2,
+            batch_size=64,
+            optimizer=Muon(learning_rate=0.01),
+            schedule=Triangular(),
+            bias_rate=2.0,
+            augment=Augment(flip="alternating", translation=0.1, cutout=0.2, mixup=0.2, cutmix=0.5),
         ),
     ),
 )

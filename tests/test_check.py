@@ -211,7 +211,7 @@ def test_a_wrong_option_of_a_network(options: dict[str, Any], said: str) -> None
         ),
         (
             lambda: recipe(training=Training(epochs=1, optimizer="adam")),
-            'training.optimizer: got "adam"; allowed: Adam(...), AdamW(...), SGD(...), RMSprop(...).',
+            'training.optimizer: got "adam"; allowed: Adam(...), AdamW(...), SGD(...), RMSprop(...), Muon(...).',
         ),
         (
             lambda: recipe(
@@ -237,7 +237,10 @@ def test_a_wrong_option_of_a_network(options: dict[str, Any], said: str) -> None
         ),
         (
             lambda: recipe(training=Training(epochs=1, augment=Augment(flip="both"))),
-            'training.augment.flip: got "both"; allowed: None, "horizontal", "vertical" or "horizontal_and_vertical".',
+            (
+                'training.augment.flip: got "both"; allowed: None, "horizontal", "vertical", "horizontal_and_vertical" '
+                'or "alternating".'
+            ),
         ),
         (
             lambda: recipe(MobileNetV2(alpha=0.4)),

@@ -39,7 +39,8 @@ from hpsearch.declare import Anything, source, transformed
 from hpsearch.errors import ModelError, SpaceError
 from hpsearch.recipe import canonical, recipe_hash
 from hpsearch.resolve import answers_of, from_answers, has_domains, resolve
-from hpsearch.training.build import augmented, build_network
+from hpsearch.training.augmenting import augmented
+from hpsearch.training.build import build_network
 from hpsearch.training.inputs import Inputs
 from hpsearch.training.inspection import at_random
 from hpsearch.training.measure import measure, measure_network

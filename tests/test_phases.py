@@ -17,12 +17,14 @@ from hpsearch import (
     FineTune,
     MobileNetV2,
     Model,
+    Muon,
     Plateau,
     Pretrained,
     Recipe,
     Space,
     Stage,
     Training,
+    Triangular,
     between,
     one_of,
 )
@@ -239,6 +241,9 @@ RESUMED = {
     "schedule": {"schedule": Cosine(warmup=0.2), "clip_norm": 0.5},
     "callbacks": {"schedule": Plateau(patience=1), "early_stopping": 2},
     "augmented": {"augment": Augment(flip="horizontal", translation=0.2)},
+    "mixed": {"augment": Augment(flip="alternating", cutout=0.25, mixup=0.2, cutmix=1.0)},
+    "fast": {"schedule": Triangular(), "optimizer": Muon(learning_rate=0.01), "bias_rate": 4.0},
+    "averaged": {"average": 0.9, "precision": "mixed_float16"},
     "half": {"precision": "mixed_float16"},
     "smooth": {"label_smoothing": 0.2, "class_weight": "balanced"},
 }
@@ -258,7 +263,7 @@ def test_a_training_that_is_left_anywhere_ends_with_the_same_bits(kind, tmp_path
     options, whole = RESUMED[kind], built(recipe(**RESUMED[kind]))
     expected, epochs = trained(whole)
     curve = []
-    for place in PLACES if kind == "plain" else ("between the phases", "within phase 2"):
+    for place in PLACES if kind in ("plain", "averaged") else ("between the phases", "within phase 2"):
         leaving = Noting(**PLACES[place])
         with pytest.raises(Leaving):
             trained(built(recipe(**options)), leaving, tmp_path)

@@ -379,7 +379,7 @@ def test_a_study_takes_the_file_from_beside_its_space(
 
 
 def test_augmentation_stands_before_it() -> None:
-    from hpsearch.training.build import augmented
+    from hpsearch.training.augmenting import augmented
 
     saved(Model(body=ConvNet(stages=[Stage(filters=4)])), IMAGES)
     network = build_network(Model(body=Pretrained("trained.keras")), IMAGES)

@@ -115,6 +115,7 @@ KINDS = {
     "plain": {},
     "that learns nothing but statistics": {"optimizer": SGD(learning_rate=1e-30)},
     "augmented": {"augment": Augment(flip="horizontal")},
+    "averaged": {"average": 0.9},
     "on features of a frozen body": {"body": pretrained},
     "on features, then fine-tuned": {"body": pretrained, "fine_tune": TUNED},
     "fine-tuned": {"body": pretrained, "fine_tune": TUNED, "augment": Augment(translation=0.1)},

@@ -91,6 +91,7 @@ TRAINED = """Recipe(
         ("schedule=None, label_smoothing=0.0, class_weight=None, early_stopping=3", ""),
         ("schedule=Plateau(patience=2)", ", Plateau"),
         ("schedule=Cosine(warmup=0.1), label_smoothing=0.1", ", Cosine, smoothing 0.1"),
+        ("schedule=Triangular(), bias_rate=64, average=0.99", ", Triangular, bias rate 64, averaged 0.99"),
         ("augment=Augment(flip='horizontal'), class_weight='balanced'", ", augmented, balanced"),
         ("augment=Augment(rotation=0.1, copies=3), class_weight=(1.0, 2.0)", ", 3 augmented copies, class weights"),
         ("clip_norm=1.0, loss='huber', precision='mixed_float16'", ", clip 1, huber, mixed_float16"),

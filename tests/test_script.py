@@ -2,6 +2,7 @@
 
 import importlib.util
 import json
+import math
 import os
 import random
 import subprocess
@@ -32,6 +33,7 @@ from hpsearch import (
     MobileNetV2,
     MobileNetV3Small,
     Model,
+    Muon,
     OneCycle,
     Pretrained,
     Recipe,
@@ -40,6 +42,7 @@ from hpsearch import (
     Stem,
     Tiled,
     Training,
+    Triangular,
     Whitening,
 )
 from hpsearch.data.declarations import named
@@ -248,8 +251,15 @@ TRAININGS = {
         epochs=4, schedule=Cosine(warmup=0.2, final=0.1), optimizer=SGD(learning_rate=0.1, momentum=0.9, nesterov=True)
     ),
     "cycle": Training(epochs=4, schedule=OneCycle(), optimizer=Adam(learning_rate=0.01)),
+    "triangular": Training(epochs=4, schedule=Triangular(warmup=0.3), optimizer=Muon(learning_rate=0.02), clip_norm=9),
+    "biases": Training(epochs=4, bias_rate=8, optimizer=SGD(learning_rate=0.02, momentum=0.9)),
+    "muon": Training(epochs=4, bias_rate=2.0, optimizer=Muon(weight_decay=0.01, adam_ratio=0.5)),
     "changed": Training(epochs=4, augment=Augment(rotation=0.05, brightness=0.1), batch_size=64),
     "copies": Training(epochs=4, augment=Augment(translation=0.1, zoom=0.1, copies=2)),
+    "cutout": Training(epochs=4, augment=Augment(flip="alternating", cutout=0.25)),
+    "mixup": Training(epochs=4, augment=Augment(mixup=0.2), class_weight="balanced"),
+    "cutmix": Training(epochs=4, augment=Augment(translation=0.1, mixup=0.2, cutmix=0.5), label_smoothing=0.1),
+    "averaged": Training(epochs=4, average=0.9, bias_rate=2.0, optimizer=SGD(learning_rate=0.02, momentum=0.9)),
     "mixed": Training(epochs=4, precision="mixed_bfloat16"),
 }
 
@@ -339,6 +349,76 @@ def test_the_script_trains_as_the_recipe_says(name, digits, tmp_path):
         import keras
 
         keras.config.set_dtype_policy("float32")
+
+
+@pytest.mark.parametrize("name", ["triangular", "biases", "muon"])
+def test_the_optimizer_of_the_script_takes_the_steps_of_the_recipe(name, digits, tmp_path, monkeypatch):
+    import keras
+
+    from hpsearch.phases import phases_of
+    from hpsearch.training.compiling import optimizer_of
+    from hpsearch.training.script.write import Replay
+
+    _, inputs, source = digits
+    training = TRAININGS[name]
+    model = Model(body=ConvNet(stages=[Stage(filters=4, batchnorm="after_activation")]), dense=[Dense(units=4)])
+    built = built_of(Recipe(model=model, training=training), inputs)
+    module = written(built, source, tmp_path, Replay((0.01,) * training.epochs))
+    network = module.build_model()
+    (x, y), _ = module.load_data()
+    with monkeypatch.context() as patch:
+        patch.setattr(keras.Model, "fit", lambda *args, **options: None)
+        module.train(network, x, y)
+    steps = math.ceil(len(y) / training.batch_size) * training.epochs
+    ours = optimizer_of(training, phases_of(training, model)[0], steps)
+    network.set_weights(built.network.get_weights())
+    variables = network.trainable_variables, built.network.trainable_variables
+    for optimizer, each in zip((network.optimizer, ours), variables, strict=True):
+        rng = np.random.default_rng(0)
+        for _ in range(3):
+            optimizer.apply(
+                [keras.ops.convert_to_tensor(rng.normal(size=v.shape).astype("float32")) for v in each], each
+            )
+    for theirs, own in zip(*variables, strict=True):
+        np.testing.assert_allclose(np.asarray(theirs), np.asarray(own), rtol=1e-5, atol=1e-7)
+
+
+@pytest.mark.parametrize("name", ["cutout", "mixup", "cutmix"])
+def test_the_script_changes_images_as_the_recipe_says(name, digits, tmp_path, monkeypatch):
+    """Its own layers give what ours give, and the loss of what is mixed is ours, too."""
+    import keras
+
+    from hpsearch.training.augmenting import augmented
+    from hpsearch.training.losses import taught
+    from hpsearch.training.script.write import Replay
+
+    _, inputs, source = digits
+    built = built_of(Recipe(model=Model(body=ConvNet(stages=[Stage(filters=2)])), training=TRAININGS[name]), inputs)
+    module = written(built, source, tmp_path, Replay((0.01,) * 4))
+    (x, y), _ = module.load_data()
+    trainers = []
+    with monkeypatch.context() as patch:
+        patch.setattr(keras.Model, "fit", lambda self, *args, **options: trainers.append((self, args[1])))
+        module.train(built.network, x, y)
+    ours = augmented(built.network, TRAININGS[name].augment, inputs, 0, len(y))
+    trainers.append((taught(ours, TRAININGS[name].label_smoothing), y))
+    trainers[1][0].compile(loss="sparse_categorical_crossentropy")
+    found = []
+    for trainer, told in trainers:
+        every = [part for layer in trainer.layers if layer is not built.network for part in layer._flatten_layers()]
+        for layer in every:
+            for generator in ("generator", "seeds"):
+                if hasattr(layer, generator):
+                    getattr(layer, generator).state.assign([5, 0])
+        losses = []
+        for start in (0, 150) * 3:
+            rows = x[start : start + 150].astype("float32")
+            answers = trainer(rows, training=True)
+            losses.append(float(trainer.compute_loss(rows, told[start : start + 150], answers, training=True)))
+        found.append([*losses, np.asarray(answers)])
+    assert len(set(found[0][:-1])) == 6
+    np.testing.assert_allclose(found[0][:-1], found[1][:-1], rtol=1e-4)
+    np.testing.assert_allclose(found[0][-1], found[1][-1], rtol=1e-4, atol=1e-6)
 
 
 def test_a_rate_that_was_cut_is_followed(digits, tmp_path, capsys):

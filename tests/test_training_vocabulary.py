@@ -17,6 +17,7 @@ from hpsearch import (
     Dense,
     HyperModel,
     Model,
+    Muon,
     OneCycle,
     Plateau,
     Recipe,
@@ -24,6 +25,7 @@ from hpsearch import (
     Space,
     Stage,
     Training,
+    Triangular,
     between,
     one_of,
 )
@@ -34,6 +36,7 @@ from hpsearch.declare import Anything, source
 from hpsearch.errors import SpaceError
 from hpsearch.limits import Target
 from hpsearch.metrics import METRICS
+from hpsearch.phases import phases_of
 from hpsearch.recipe import canonical, recipe_hash
 from hpsearch.resolve import answers_of, from_answers, resolve
 from hpsearch.space import Objective
@@ -312,6 +315,7 @@ def test_smoothed_answers_are_less_sure():
         AdamW(weight_decay=0.5),
         SGD(weight_decay=0.5),
         RMSprop(weight_decay=0.5),
+        Muon(weight_decay=0.5),
     ],
     ids=lambda optimizer: type(optimizer).__name__,
 )
@@ -333,10 +337,63 @@ def test_adam_with_decay_is_adamw_and_without_adam():
     assert hashed(Adam(weight_decay=0.1)) != hashed(Adam())
 
 
+def stepped(training, shapes, steps=1, seed=0):
+    """By how much variables of these names and shapes change with random gradients."""
+    made = optimizer_of(training, phases_of(training, None)[0])
+    random = np.random.default_rng(seed)
+    variables = [keras.Variable(np.ones(shape, "float32"), name=name.split()[-1]) for name, shape in shapes.items()]
+    made.build(variables)
+    for _ in range(steps):
+        made.apply([keras.ops.convert_to_tensor(random.normal(size=v.shape).astype("float32")) for v in variables])
+    return {name: np.array(v) - 1 for name, v in zip(shapes, variables, strict=True)}
+
+
+def test_muon_turns_kernels_of_hidden_layers_and_leaves_the_rest_to_adam():
+    shapes = {
+        "convolution kernel": (3, 3, 4, 8),
+        "dense kernel": (12, 6),
+        "bias": (6,),
+        "depthwise_kernel": (3, 3, 4, 1),
+        "head kernel": (6, 5),
+    }
+    muon = Training(epochs=1, optimizer=Muon(learning_rate=0.1, adam_ratio=0.5))
+    found, by_adam = stepped(muon, shapes), stepped(Training(epochs=1, optimizer=Adam(learning_rate=0.05)), shapes)
+    for name in ("bias", "depthwise_kernel", "head kernel"):
+        assert found[name] == pytest.approx(by_adam[name], abs=1e-6)
+    for name in ("convolution kernel", "dense kernel"):
+        step = found[name].reshape(-1, shapes[name][-1])
+        sizes = np.linalg.svd(step, compute_uv=False)
+        assert sizes.min() > 0.6 * sizes.max()  # nearly orthogonal; five steps of Newton and Schulz leave that much
+        assert np.sqrt((step**2).mean()) == pytest.approx(0.2 * 0.1, rel=0.25)  # the size of a step of Adam
+        others = np.linalg.svd(by_adam[name].reshape(step.shape), compute_uv=False)
+        assert others.min() < 0.6 * others.max()
+
+
+@pytest.mark.parametrize("optimizer", [Adam(), AdamW(), SGD(momentum=0.9), RMSprop(), Muon()], ids=repr)
+def test_biases_have_a_learning_rate_of_their_own(optimizer):
+    shapes = {"one kernel": (3, 4), "one bias": (4,), "gamma": (4,), "beta": (4,), "two kernel": (4, 2)}
+    decayed = replace(optimizer, learning_rate=1e-3, weight_decay=0.1)
+    plain, faster = (stepped(Training(epochs=1, optimizer=decayed, bias_rate=rate), shapes) for rate in (1.0, 8.0))
+    still = stepped(Training(epochs=1, optimizer=SGD(learning_rate=1e-3, weight_decay=0.1), clip_norm=1e-20), shapes)
+    for name in ("one kernel", "gamma", "two kernel"):
+        assert faster[name] == pytest.approx(plain[name], abs=1e-9)
+    for name in ("one bias", "beta"):
+        assert faster[name] - still[name] == pytest.approx(8 * (plain[name] - still[name]), rel=1e-2, abs=1e-6)
+
+
+@pytest.mark.parametrize("precision", ["float32", "mixed_float16"])
+def test_a_larger_rate_for_biases_goes_through_training(precision):
+    inputs, train = image_inputs(SHAPE, 2, 255.0), part(64, 0)
+    options = {"optimizer": Muon(learning_rate=0.02), "schedule": Triangular(), "bias_rate": 4.0, "clip_norm": 1.0}
+    model = Model(body=ConvNet(stages=[Stage(filters=8)], batchnorm="before_activation"))
+    network = built(inputs, model=model, epochs=6, precision=precision, **options)
+    outcome, epochs = trained(network, inputs, train, train)
+    assert outcome.score > 0.8
+    assert len({epoch.metrics["learning_rate"] for epoch in epochs}) == 6
+
+
 def test_gradients_are_clipped_together():
     training = Training(epochs=1, optimizer=SGD(learning_rate=1.0), clip_norm=1.0)
-    from hpsearch.phases import phases_of
-
     made = optimizer_of(training, phases_of(training, None)[0])
     one, two = keras.Variable([0.0]), keras.Variable([0.0])
     made.build([one, two])
@@ -351,10 +408,14 @@ def test_a_schedule_is_a_matter_of_the_step():
     assert [float(warm(step)) for step in (0, 10, 20, 60, 100)] == pytest.approx([0.0, 1.0, 2.0, 1.5, 1.0])
     cycle = rate_of(OneCycle(warmup=0.5, start=0.1), 2.0, 100)
     assert [float(cycle(step)) for step in (0, 25, 50, 75, 100)] == pytest.approx([0.2, 1.1, 2.0, 1.0, 0.0], abs=1e-6)
+    triangle = rate_of(Triangular(warmup=0.2, start=0.1, final=0.5), 2.0, 100)
+    assert [float(triangle(step)) for step in (0, 10, 20, 60, 100)] == pytest.approx([0.2, 1.1, 2.0, 1.5, 1.0])
     assert rate_of(Plateau(), 2.0, 100) is rate_of(None, 2.0, 100) is None
 
 
-@pytest.mark.parametrize("schedule", [Cosine(warmup=0.25), OneCycle()], ids=["cosine", "one_cycle"])
+@pytest.mark.parametrize(
+    "schedule", [Cosine(warmup=0.25), OneCycle(), Triangular()], ids=["cosine", "one_cycle", "triangular"]
+)
 def test_a_retraining_on_more_images_begins_each_epoch_with_the_same_rate(schedule):
     inputs = image_inputs(SHAPE, 2, 255.0)
     network = built(inputs, schedule=schedule, epochs=4)
@@ -452,6 +513,10 @@ def with_training(**options):
         ({}, "Training(epochs=1)"),
         ({"schedule": Cosine(warmup=0.1)}, "Training(epochs=1, schedule=Cosine(warmup=0.1))"),
         ({"schedule": OneCycle()}, "Training(epochs=1, schedule=OneCycle())"),
+        ({"schedule": Triangular(final=0)}, "Training(epochs=1, schedule=Triangular(final=0))"),
+        ({"optimizer": Muon(), "bias_rate": 64}, "Training(epochs=1, optimizer=Muon(), bias_rate=64)"),
+        ({"bias_rate": 1.0, "average": None}, "Training(epochs=1)"),
+        ({"average": 0.99}, "Training(epochs=1, average=0.99)"),
         ({"class_weight": [1, 2.5]}, "Training(epochs=1, class_weight=(1, 2.5))"),
         ({"class_weight": "balanced", "clip_norm": 1}, 'Training(epochs=1, class_weight="balanced", clip_norm=1)'),
         ({"label_smoothing": 0.1}, "Training(epochs=1, label_smoothing=0.1)"),
@@ -479,6 +544,9 @@ def test_one_training_has_one_hash():
             {},
             {"schedule": Cosine()},
             {"schedule": OneCycle()},
+            {"schedule": Triangular()},
+            {"optimizer": Muon()},
+            {"bias_rate": 2},
             {"class_weight": "balanced"},
             {"class_weight": (1, 2)},
             {"label_smoothing": 0.1},
@@ -486,14 +554,23 @@ def test_one_training_has_one_hash():
             {"precision": "mixed_bfloat16"},
         )
     }
-    assert len(hashes) == 8
+    assert len(hashes) == 11
 
 
 def test_every_option_may_be_a_choice():
     training = Training(
         epochs=1,
-        optimizer=one_of(Adam(weight_decay=one_of(None, 0.1)), RMSprop(weight_decay=between(0.0, 0.1))),
-        schedule=one_of(None, Plateau(), Cosine(warmup=between(0.0, 0.3)), OneCycle(start=one_of(0.01, 0.1))),
+        optimizer=one_of(
+            Adam(weight_decay=one_of(None, 0.1)),
+            RMSprop(weight_decay=between(0.0, 0.1)),
+            Muon(momentum=one_of(0.6, 0.95)),
+        ),
+        schedule=one_of(
+            *(None, Plateau(), Cosine(warmup=between(0.0, 0.3)), OneCycle(start=one_of(0.01, 0.1))),
+            Triangular(final=between(0.0, 0.1)),
+        ),
+        bias_rate=one_of(1.0, 0.05),
+        average=one_of(None, 0.99),
         class_weight=one_of(None, "balanced"),
         label_smoothing=between(0.0, 0.2),
         clip_norm=one_of(None, 1.0),
@@ -518,6 +595,9 @@ def test_every_option_may_be_a_choice():
     ("options", "sentence"),
     [
         ({"schedule": Cosine(warmup=1.0)}, r"training.schedule.warmup: got 1.0; allowed"),
+        ({"schedule": Triangular(start=1)}, r"training.schedule.start: got 1; allowed"),
+        ({"bias_rate": 0}, r"training.bias_rate: got 0; allowed: a number above 0"),
+        ({"optimizer": Muon(adam_ratio=0)}, r"training.optimizer.adam_ratio: got 0; allowed"),
         ({"schedule": OneCycle(warmup=0)}, r"training.schedule.warmup: got 0; allowed"),
         ({"schedule": "cosine"}, r"training.schedule: got .cosine.; allowed: Plateau\(...\), Cosine\(...\), OneCycle"),
         ({"class_weight": "even"}, r"training.class_weight: got .even.; allowed: None or .balanced. or a list of 2"),

@@ -17,10 +17,10 @@ from hpsearch.blocks.tiled import Tiled
 from hpsearch.blocks.weights import L1, L1L2, L2, MaxNorm
 from hpsearch.data import Arrays, ImageFolder, Named, Table
 from hpsearch.domains import between, one_of, repeat, tied
-from hpsearch.optimizers import SGD, Adam, AdamW, RMSprop
+from hpsearch.optimizers import SGD, Adam, AdamW, Muon, RMSprop
 from hpsearch.phases import FineTune
 from hpsearch.recipe import HyperModel, Model, Recipe, Training
-from hpsearch.schedules import Cosine, OneCycle, Plateau
+from hpsearch.schedules import Cosine, OneCycle, Plateau, Triangular
 from hpsearch.space import Space, at_most
 
 __all__ = [
@@ -47,6 +47,7 @@ __all__ = [
     "MobileNetV3Large",
     "MobileNetV3Small",
     "Model",
+    "Muon",
     "Named",
     "OneCycle",
     "Plateau",
@@ -60,6 +61,7 @@ __all__ = [
     "Table",
     "Tiled",
     "Training",
+    "Triangular",
     "Whitening",
     "at_most",
     "between",

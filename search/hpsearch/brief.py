@@ -117,7 +117,12 @@ def _besides(training: ast.expr | None, optimizer: ast.expr | None) -> list[str]
     """What else differs from the usual training, each in a word or two."""
     augment, weights = _option(training, "augment"), _option(training, "class_weight")
     copies = _given(augment, "copies")
-    numbers = {"decay": (optimizer, "weight_decay"), "smoothing": (training, "label_smoothing")}
+    numbers = {
+        "decay": (optimizer, "weight_decay"),
+        "smoothing": (training, "label_smoothing"),
+        "bias rate": (training, "bias_rate"),
+        "averaged": (training, "average"),
+    }
     told = [f"{word} {number}" for word, (call, name) in numbers.items() if (number := _given(call, name))]
     return [
         _called(_option(training, "schedule")),

@@ -5,19 +5,22 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
+from hpsearch.biases import made_with_bias_rate
 from hpsearch.declare import Declared, Flag, Maybe, Number, declared, option
+from hpsearch.muon import muon_class
 
-__all__ = ["SGD", "Adam", "AdamW", "Optimizer", "RMSprop"]
+__all__ = ["SGD", "Adam", "AdamW", "Muon", "Optimizer", "RMSprop"]
 
 _RATE = Number(above=0)
 _DECAY = Maybe(Number(at_least=0))
 _SHARE = Number(at_least=0, below=1)
 
 
-def _options(said: Declared, learning_rate: Any, clip_norm: float | None) -> dict[str, Any]:
+def _options(said: Declared, learning_rate: Any, clip_norm: float | None, average: float | None) -> dict[str, Any]:
     """The options of the Keras optimizer: what is said, unless a schedule stands in for the learning rate."""
     rate = {} if learning_rate is None else {"learning_rate": learning_rate}
-    return {**vars(said), **rate, "global_clipnorm": clip_norm}
+    averages = {} if average is None else {"use_ema": True, "ema_momentum": average}
+    return {**vars(said), **rate, **averages, "global_clipnorm": clip_norm}
 
 
 @declared
@@ -43,16 +46,24 @@ class Adam(Declared):
         """Without decay it is Adam, with decay AdamW, however it was written."""
         return _adam(self, self.weight_decay)
 
-    def build(self, learning_rate: Any = None, clip_norm: float | None = None) -> Any:
+    def build(
+        self,
+        learning_rate: Any = None,
+        clip_norm: float | None = None,
+        bias_rate: float = 1.0,
+        average: float | None = None,
+    ) -> Any:
         """The Keras optimizer.
 
         Args:
             learning_rate: A Keras schedule that stands in for the number; None leaves the number.
             clip_norm: The largest norm of all gradients together; None does not clip.
+            bias_rate: How many times the learning rate biases have.
+            average: Decay of the running averages of all weights that it keeps; None keeps none.
         """
         from keras import optimizers
 
-        return optimizers.Adam(**_options(self, learning_rate, clip_norm))
+        return made_with_bias_rate(optimizers.Adam, _options(self, learning_rate, clip_norm, average), bias_rate)
 
 
 @declared
@@ -77,16 +88,24 @@ class AdamW(Declared):
         """Without decay it is Adam, with decay AdamW, however it was written."""
         return _adam(self, self.weight_decay)
 
-    def build(self, learning_rate: Any = None, clip_norm: float | None = None) -> Any:
+    def build(
+        self,
+        learning_rate: Any = None,
+        clip_norm: float | None = None,
+        bias_rate: float = 1.0,
+        average: float | None = None,
+    ) -> Any:
         """The Keras optimizer.
 
         Args:
             learning_rate: A Keras schedule that stands in for the number; None leaves the number.
             clip_norm: The largest norm of all gradients together; None does not clip.
+            bias_rate: How many times the learning rate biases have.
+            average: Decay of the running averages of all weights that it keeps; None keeps none.
         """
         from keras import optimizers
 
-        return optimizers.AdamW(**_options(self, learning_rate, clip_norm))
+        return made_with_bias_rate(optimizers.AdamW, _options(self, learning_rate, clip_norm, average), bias_rate)
 
 
 def _adam(said: Adam | AdamW, decay: float | None) -> Adam | AdamW:
@@ -118,16 +137,24 @@ class SGD(Declared):
     def canonical(self) -> SGD:
         return replace(self, weight_decay=self.weight_decay or None)
 
-    def build(self, learning_rate: Any = None, clip_norm: float | None = None) -> Any:
+    def build(
+        self,
+        learning_rate: Any = None,
+        clip_norm: float | None = None,
+        bias_rate: float = 1.0,
+        average: float | None = None,
+    ) -> Any:
         """The Keras optimizer.
 
         Args:
             learning_rate: A Keras schedule that stands in for the number; None leaves the number.
             clip_norm: The largest norm of all gradients together; None does not clip.
+            bias_rate: How many times the learning rate biases have.
+            average: Decay of the running averages of all weights that it keeps; None keeps none.
         """
         from keras import optimizers
 
-        return optimizers.SGD(**_options(self, learning_rate, clip_norm))
+        return made_with_bias_rate(optimizers.SGD, _options(self, learning_rate, clip_norm, average), bias_rate)
 
 
 @declared
@@ -149,16 +176,71 @@ class RMSprop(Declared):
     def canonical(self) -> RMSprop:
         return replace(self, weight_decay=self.weight_decay or None)
 
-    def build(self, learning_rate: Any = None, clip_norm: float | None = None) -> Any:
+    def build(
+        self,
+        learning_rate: Any = None,
+        clip_norm: float | None = None,
+        bias_rate: float = 1.0,
+        average: float | None = None,
+    ) -> Any:
         """The Keras optimizer.
 
         Args:
             learning_rate: A Keras schedule that stands in for the number; None leaves the number.
             clip_norm: The largest norm of all gradients together; None does not clip.
+            bias_rate: How many times the learning rate biases have.
+            average: Decay of the running averages of all weights that it keeps; None keeps none.
         """
         from keras import optimizers
 
-        return optimizers.RMSprop(**_options(self, learning_rate, clip_norm))
+        return made_with_bias_rate(optimizers.RMSprop, _options(self, learning_rate, clip_norm, average), bias_rate)
 
 
-Optimizer = Adam | AdamW | SGD | RMSprop
+@declared
+class Muon(Declared):
+    """Jordan et al., "Muon: an optimizer for hidden layers in neural networks", 2024.
+
+    Steps with momentum whose directions are made orthogonal, for kernels of hidden layers; that of a convolution
+    (height, width, in, out) is taken as a matrix (height * width * in, out). Adam does the rest: the last kernel, which
+    is the head's, biases, batch normalisation and depthwise kernels. Each step has the size that one of Adam has, as in
+    Liu et al., "Muon is scalable for LLM training", 2025, so that both do with one learning rate.
+
+    Args:
+        learning_rate: Step size; in short trainings, a few times what suits Adam.
+        momentum: Decay of the running sum of gradients.
+        nesterov: Whether the last gradient is added to that sum once more.
+        weight_decay: Share of each weight taken away per step, times the learning rate; None is none.
+        adam_ratio: The learning rate of Adam, for the rest, is so many times ``learning_rate``.
+    """
+
+    learning_rate: float = option(_RATE, default=0.01)
+    momentum: float = option(_SHARE, default=0.95)
+    nesterov: bool = option(Flag(), default=True)
+    weight_decay: float | None = option(_DECAY, default=None)
+    adam_ratio: float = option(_RATE, default=1.0)
+
+    def canonical(self) -> Muon:
+        return replace(self, weight_decay=self.weight_decay or None)
+
+    def build(
+        self,
+        learning_rate: Any = None,
+        clip_norm: float | None = None,
+        bias_rate: float = 1.0,
+        average: float | None = None,
+    ) -> Any:
+        """The Keras optimizer.
+
+        Args:
+            learning_rate: A Keras schedule that stands in for the number; None leaves the number.
+            clip_norm: The largest norm of all gradients together; None does not clip.
+            bias_rate: How many times the learning rate biases have.
+            average: Decay of the running averages of all weights that it keeps; None keeps none.
+        """
+        options = _options(self, learning_rate, clip_norm, average)
+        options["adam_lr_ratio"] = options.pop("adam_ratio")
+        options["adam_weight_decay"] = self.weight_decay
+        return made_with_bias_rate(muon_class(), options, bias_rate)
+
+
+Optimizer = Adam | AdamW | SGD | RMSprop | Muon

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from hpsearch.declare import Declared, Number, Whole, declared, option
 
-__all__ = ["Cosine", "OneCycle", "Plateau"]
+__all__ = ["Cosine", "OneCycle", "Plateau", "Schedule", "Triangular"]
 
 _SHARE = Number(at_least=0, below=1)
 
@@ -56,3 +56,24 @@ class OneCycle(Declared):
     warmup: float = option(Number(above=0, below=1), default=0.3)
     start: float = option(Number(above=0, below=1), default=0.04)
     final: float = option(_SHARE, default=0.0)
+
+
+@declared
+class Triangular(Declared):
+    """Lets the learning rate rise in a line to that of the optimizer and fall in a line, step by step, once.
+
+    Smith, "Cyclical learning rates for training neural networks", WACV 2017, with a single cycle; with these defaults,
+    about that of Jordan, "94% on CIFAR-10 in 3.29 seconds on a single GPU", 2024.
+
+    Args:
+        warmup: Share of the steps in which the learning rate rises.
+        start: Share of the learning rate of the optimizer that the first step has.
+        final: Share of it that is left at the end.
+    """
+
+    warmup: float = option(Number(above=0, below=1), default=0.2)
+    start: float = option(_SHARE, default=0.2)
+    final: float = option(_SHARE, default=0.07)
+
+
+Schedule = Plateau | Cosine | OneCycle | Triangular

@@ -35,7 +35,7 @@ _BACKBONES = (
     "VGG16",
 )
 
-_ANNEALED = ("cosine", "one_cycle", "onecycle", "cycle")
+_ANNEALED = ("cosine", "one_cycle", "onecycle", "cycle", "triangular")
 
 
 def _doubling(first: int, most: int = 256) -> Callable[[str], float]:
@@ -68,8 +68,9 @@ _USUAL: Mapping[str, Wish] = {
     r"\binput_size$|\bsize$": 128,
     r"\bunfreeze_last$": 0,
     r"\bfrozen$": (True,),
-    r"\boptimizer$": ("Adam", "AdamW", "RMSprop", "SGD"),
+    r"\boptimizer$": ("Adam", "AdamW", "RMSprop", "SGD", "Muon"),
     r"\boptimizer\(SGD\).*learning_rate$": 3e-2,
+    r"\boptimizer\(Muon\).*learning_rate$": 2e-2,
     r"\bfine_tune\b.*learning_rate$": 1e-5,
     r"learning_rate$|\blr$": 2e-3,
     r"\bweight_decay$": 1e-4,
@@ -77,6 +78,8 @@ _USUAL: Mapping[str, Wish] = {
     r"\bschedule$": (None, "none"),
     r"\baugment$": (None, "none"),
     r"\blabel_smoothing$": 0.0,
+    r"\bbias_rate$": 1,
+    r"\bcutout$|\brandaugment$|\bmixup$|\bcutmix$": 0.0,
     r"\bclass_weight$": (None,),
 }
 """What is usual in the field, by a regular expression on the address; see `_expression`."""

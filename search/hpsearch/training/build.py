@@ -6,7 +6,6 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
-from hpsearch.blocks.augment import Augment
 from hpsearch.blocks.backbones import Backbone
 from hpsearch.blocks.concat import Branch, Concat
 from hpsearch.blocks.convnet import ConvNet
@@ -19,6 +18,7 @@ from hpsearch.errors import HpsearchError, ModelError, WeightsError, join_addres
 from hpsearch.recipe import HyperModel, Model, Recipe
 from hpsearch.resolve import Suggest
 from hpsearch.training.amounts import in_units
+from hpsearch.training.augmenting import check_augment
 from hpsearch.training.inputs import Inputs
 from hpsearch.training.mirrored import both_ways
 from hpsearch.training.precision import calculating
@@ -26,7 +26,6 @@ from hpsearch.training.precision import calculating
 __all__ = [
     "Built",
     "UserCodeError",
-    "augmented",
     "build",
     "build_network",
     "without_weights",
@@ -83,8 +82,11 @@ def build(recipe: Recipe, inputs: Inputs, suggest: Suggest) -> Built:
     """
     with calculating(recipe.training):
         if isinstance(recipe.model, HyperModel):
-            return _build_hypermodel(recipe, recipe.model, inputs, suggest)
-        return Built(build_network(recipe.model, inputs), recipe)
+            built = _build_hypermodel(recipe, recipe.model, inputs, suggest)
+        else:
+            built = Built(build_network(recipe.model, inputs), recipe)
+    check_augment(built.network, recipe.training.augment)
+    return built
 
 
 def build_network(model: Model, inputs: Inputs) -> Any:
@@ -246,33 +248,6 @@ def _build_hypermodel(recipe: Recipe, hypermodel: HyperModel, inputs: Inputs, su
         network.build((None, *inputs.shape))
     complete = replace(recipe, model=replace(hypermodel, values=hp.chosen))
     return Built(network, complete, hp)
-
-
-def augmented(network: Any, augment: Augment | None, inputs: Inputs, seed: int) -> Any:
-    """The network behind the augmentation layers; they share its weights, and the network alone is exported.
-
-    Args:
-        network: The network.
-        augment: The random changes, or None.
-        inputs: What the network is built for.
-        seed: Where the random numbers of the augmentation start.
-    """
-    import keras
-
-    if augment is None or not augment.each_time:
-        return network
-    entries = {tensor.name: tensor for tensor in network.inputs}
-    given = {name: keras.Input(tensor.shape[1:], name=name, dtype="float32") for name, tensor in entries.items()}
-    changed = dict(given)
-    for place, (name, x) in enumerate(given.items()):
-        for layer in augment.build(inputs.white, seed + 10 * place) if len(x.shape) == 4 else ():
-            # Keras takes its layers of augmentation for such as cannot be compiled, which on JAX they can: without this
-            # a training with any of them would not be compiled at all, and take ten times as long.
-            layer.supports_jit = layer.supports_jit or keras.config.backend() == "jax"
-            changed[name] = layer(changed[name])
-    if len(given) == 1:
-        return keras.Model(*given.values(), network(*changed.values()), name="training")
-    return keras.Model(given, network(changed), name="training")
 
 
 def without_weights(recipe: Any) -> Any:

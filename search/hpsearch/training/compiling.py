@@ -12,9 +12,10 @@ from hpsearch.phases import Phase, phases_of
 from hpsearch.recipe import HyperModel
 from hpsearch.regime import Training
 from hpsearch.training.amounts import unit_of
-from hpsearch.training.build import Built, augmented
+from hpsearch.training.augmenting import augmented
+from hpsearch.training.build import Built
 from hpsearch.training.inputs import Inputs
-from hpsearch.training.losses import AmountLoss, smoothed
+from hpsearch.training.losses import AmountLoss, taught
 from hpsearch.training.metrics import amount_metrics, class_metrics
 from hpsearch.training.mirrored import learning_one_way
 from hpsearch.training.rates import rate_of
@@ -30,16 +31,18 @@ class Trained:
         inputs: What the network was built for.
         seed: Where augmentation starts.
         metrics: What is measured besides loss and accuracy, or the metrics of amounts.
+        images: How many an epoch has.
     """
 
-    def __init__(self, built: Built, inputs: Inputs, seed: int, metrics: Sequence[str] = ()) -> None:
+    def __init__(self, built: Built, inputs: Inputs, seed: int, metrics: Sequence[str] = (), images: int = 1) -> None:
         self.built = built
         self.inputs = inputs
         self.seed = seed
         self.metrics = extra(tuple(metrics))
         training = built.recipe.training
         learning = learning_one_way(built.network) if built.mirrored else built.network
-        self.trainer = smoothed(augmented(learning, training.augment, inputs, seed), training.label_smoothing)
+        changed = augmented(learning, training.augment, inputs, seed, images)
+        self.trainer = taught(changed, training.label_smoothing)
         """The same layers as the network has, behind the augmentation."""
 
     def compile(self, phase: Phase, steps: int | None = None) -> None:
@@ -113,6 +116,6 @@ def optimizer_of(training: Training, phase: Phase, steps: int | None = None) -> 
         steps: How many steps it has, or None.
     """
     rate = rate_of(training.schedule, phase.optimizer.learning_rate, steps)
-    optimizer = phase.optimizer.build(rate, training.clip_norm)
+    optimizer = phase.optimizer.build(rate, training.clip_norm, training.bias_rate, training.average)
     # With 16 bits of that kind, small gradients would vanish.
     return keras.optimizers.LossScaleOptimizer(optimizer) if training.precision == "mixed_float16" else optimizer

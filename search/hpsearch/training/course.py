@@ -17,6 +17,7 @@ from hpsearch.training.build import UserCodeError
 from hpsearch.training.checkpoint import Checkpoint
 from hpsearch.training.progress import Progress
 from hpsearch.training.saving import Keeper, Saving
+from hpsearch.training.settling import Settling
 from hpsearch.training.state import (
     StateError,
     assign,
@@ -91,8 +92,8 @@ class Course:
         self.on_epoch: Callable[[int], None] = lambda _: None
         self.on_phase: Callable[[int], None] = lambda _: None
         """Makes a phase ready, from 0: says its trainer, network, state and callbacks in place of the last."""
-        self.settle: Callable[[], None] = lambda: None
-        """Called when all steps of an epoch are done, before the network is judged by what it is then."""
+        self.settling: Settling | None = None
+        """Called when all steps of an epoch are done, before the network is judged, and after it was."""
         self._keeper: Keeper | None = None
         self._remembered: Checkpoint | None = None  # what callbacks and random numbers go on from
         self._metrics: dict[str, NDArray[Any]] | None = None  # of the epoch whose validation is in progress
@@ -246,7 +247,8 @@ class Course:
         """All steps of an epoch are done; what they measured is forgotten after this."""
         if self.steps is not None and self._keeper is not None:
             self._metrics = values_of({"metrics": self.trainer.metrics_variables})
-        self.settle()
+        if self.settling is not None:
+            self.settling.begin()
 
     def validation_step_begins(self) -> None:
         """A step of validation begins.
@@ -285,6 +287,8 @@ class Course:
         if not math.isfinite(metrics.get("loss", 0.0)):
             raise NotFiniteError(f"the loss became {metrics['loss']} in epoch {epoch + 1}.")
         self._keep_best(epoch + 1, metrics)
+        if self.settling is not None:
+            self.settling.end()
         metrics["learning_rate"] = self.progress.learning_rate
         if len(self.phases) > 1:
             metrics["phase"] = self.progress.phase + 1
@@ -343,6 +347,8 @@ class Course:
             step: Steps of training done in it.
         """
         keeper, progress = self._keeper, self.progress
+        if self.settling is not None:
+            self.settling.end()  # where the network is being judged
         if keeper is None:
             raise Leaving(None)
         if self.steps is None:
@@ -360,7 +366,8 @@ class Course:
         if progress.step:
             measured = self._metrics
             arrays |= measured if measured is not None else values_of({"metrics": self.trainer.metrics_variables})
-        last = bool(self.weights) and progress.best_epoch == progress.epochs and not progress.step
+        averaged = self.settling is not None and self.settling.averaged
+        last = bool(self.weights) and progress.best_epoch == progress.epochs and not progress.step and not averaged
         if not last:  # else they are those of the model
             arrays |= {f"best/{place}": array for place, array in enumerate(self.weights)}
         callbacks, kept = callback_states(self.callbacks)

@@ -28,6 +28,7 @@ from hpsearch.training.feeding import Feed, scaled, served
 from hpsearch.training.inputs import Inputs, fed
 from hpsearch.training.plan import Plan
 from hpsearch.training.saving import Saving
+from hpsearch.training.settling import Settling
 from hpsearch.training.statistics import Statistics
 from hpsearch.training.watch import Leaving, Watch
 
@@ -155,7 +156,8 @@ def refit(
         return [] if plan.follows_steps else [replay]
 
     _train(plan, course, seed=seed, callbacks=callbacks, saving=None, engine=engine_for(engine))
-    course.settle()
+    if course.settling is not None:
+        course.settling.begin()
 
 
 def evaluate(
@@ -216,7 +218,7 @@ def _train(
         plan.enter(number)
         course.trainer, course.network, course.state = plan.trainer, plan.network, plan.state
         course.callbacks = callbacks()
-        course.settle = _settling(plan)
+        course.settling = _settling(plan)
 
     course.on_phase, course.seed = begin, seed
     begin(0)
@@ -237,13 +239,13 @@ def _train(
         ) from error
 
 
-def _settling(plan: Plan) -> Callable[[], None]:
+def _settling(plan: Plan) -> Settling:
     """What is done to the network before it is judged."""
-    network = plan.now.network
-    if not left_to_training(network):
-        return lambda: None
-    x, _ = encoded(plan.now, plan.parts[0], plan.trained.inputs)
-    return Statistics(network, x, plan.built.recipe.training.batch_size).find
+    network, statistics = plan.now.network, None
+    if left_to_training(network):
+        x, _ = encoded(plan.now, plan.parts[0], plan.trained.inputs)
+        statistics = Statistics(network, x, plan.built.recipe.training.batch_size)
+    return Settling(plan.trainer, statistics)
 
 
 def _data(plan: Plan) -> list[_Data]:

@@ -55,12 +55,11 @@ def knobs_of(trainer: Any) -> list[Knob]:
         if type(layer) is keras.layers.Dropout and layer.rate > 0 and layer.noise_shape is None
     ]
     optimizer = getattr(trainer.optimizer, "inner_optimizer", trainer.optimizer)
-    if optimizer.weight_decay:
-        found.append(Knob(optimizer, "weight_decay"))
+    found += [Knob(optimizer, name) for name in ("weight_decay", "adam_weight_decay") if getattr(optimizer, name, None)]
     schedule = getattr(optimizer, "_learning_rate", None)
     if isinstance(schedule, Annealed):
         found += [Knob(schedule, name) for name in schedule.numbers]
-    if isinstance(trainer, Smoothed):
+    if isinstance(trainer, Smoothed) and trainer.smooths:
         found.append(Knob(trainer, "share"))
     return found
 

@@ -1,4 +1,4 @@
-"""What training makes small: cross-entropy of classes, smoothed if wanted, or the distance of amounts."""
+"""What training makes small: cross-entropy of classes, smoothed or mixed if wanted, or the distance of amounts."""
 
 from __future__ import annotations
 
@@ -10,7 +10,9 @@ import numpy as np
 from keras import ops
 from numpy.typing import NDArray
 
-__all__ = ["AmountLoss", "Smoothed", "class_weights", "smoothed"]
+from hpsearch.training.mixing import Mixing
+
+__all__ = ["AmountLoss", "Mixed", "Smoothed", "class_weights", "taught"]
 
 
 class AmountLoss(keras.losses.Loss):  # type: ignore[misc]  # keras has no types
@@ -43,14 +45,16 @@ class Smoothed(keras.Model):  # type: ignore[misc]  # keras has no types
     over the classes; what is added to the plain loss is s times the difference of the two.
     """
 
+    smooths = False
+    """Whether it smooths any."""
     share = 0.0
-    """Of each answer, spread over all classes."""
+    """Of each answer, spread over all classes; a program that is compiled once may take any number for it."""
 
     def compute_loss(
         self, x: Any = None, y: Any = None, y_pred: Any = None, sample_weight: Any = None, training: bool = True
     ) -> Any:
         loss = super().compute_loss(x, y, y_pred, sample_weight, training=training)
-        if not training:
+        if not training or not self.smooths:
             return loss
         added = self.share * _difference(y, y_pred)
         if sample_weight is not None:
@@ -71,17 +75,39 @@ def _difference(y: Any, y_pred: Any) -> Any:
     return ops.sum(told * logs, axis=-1) - ops.mean(logs, axis=-1)
 
 
-def smoothed(trainer: Any, share: float) -> Any:
-    """The same layers as a model whose answers are smoothed while it is trained.
+class Mixed(Smoothed):
+    """A model whose images are mixed while it is trained: the loss of each answer counts as much as its image does."""
+
+    def compute_loss(
+        self, x: Any = None, y: Any = None, y_pred: Any = None, sample_weight: Any = None, training: bool = True
+    ) -> Any:
+        loss = super().compute_loss(x, y, y_pred, sample_weight, training=training)
+        if not training:
+            return loss
+        # A weight of a class goes with the answer of that class.
+        others = [each if each is None else ops.roll(each, 1, axis=0) for each in (y, sample_weight)]
+        other = super().compute_loss(x, others[0], y_pred, others[1], training=training)
+        share = ops.cast(_mixing(self).share, loss.dtype)
+        return share * loss + (1 - share) * other
+
+
+def _mixing(trainer: Any) -> Any:
+    """The layer that mixes the images of a model; None where none does."""
+    return next((layer for layer in getattr(trainer, "layers", ()) if isinstance(layer, Mixing)), None)
+
+
+def taught(trainer: Any, share: float) -> Any:
+    """The same layers as a model whose loss is of smoothed answers, and of mixed ones where it mixes images.
 
     Args:
-        trainer: A functional model.
-        share: Of each answer, spread over all classes; 0 gives the model itself.
+        trainer: A model; a functional one where anything is to be done.
+        share: Of each answer, spread over all classes; 0 smooths none.
     """
-    if not share:
+    kind = Smoothed if _mixing(trainer) is None else Mixed
+    if kind is Smoothed and not share:
         return trainer
-    model = Smoothed(trainer.input, trainer.output)
-    model.share = share
+    model = kind(trainer.input, trainer.output)
+    model.smooths, model.share = bool(share), share
     return model
 
 

@@ -14,7 +14,7 @@ import keras
 
 from hpsearch.errors import HpsearchError
 from hpsearch.phases import Phase, phases_of
-from hpsearch.recipe import HyperModel, Recipe
+from hpsearch.recipe import HyperModel, Recipe, Training
 from hpsearch.training.build import Built, build_network, without_weights
 from hpsearch.training.inputs import Inputs
 from hpsearch.training.memory import training_memory
@@ -58,7 +58,7 @@ def measure(recipe: Recipe, inputs: Inputs) -> Measures:
     if isinstance(recipe.model, HyperModel):
         raise TypeError("a build(hp) allocates what it builds; give what it returns to measure_network.")
     training, model = recipe.training, without_weights(recipe.model)
-    phases = [(phase, _slots(phase.optimizer.build)) for phase in phases_of(training, model)]
+    phases = [(phase, _slots(_maker(phase, training))) for phase in phases_of(training, model)]
 
     def measured() -> Measures:
         with calculating(training):
@@ -86,7 +86,8 @@ def measure_network(network: Any, recipe: Recipe, inputs: Inputs) -> Measures:
         inputs: What it was built for.
     """
     own = network.optimizer if getattr(network, "compiled", False) else None
-    make = recipe.training.optimizer.build if own is None else lambda: type(own).from_config(own.get_config())
+    phase = phases_of(recipe.training, recipe.model)[0]
+    make = _maker(phase, recipe.training) if own is None else lambda: type(own).from_config(own.get_config())
     return _answering(_measured(network, inputs, recipe.training.batch_size, _slots(make)), Built(network, recipe))
 
 
@@ -135,6 +136,10 @@ def _without_a_trace() -> Iterator[None]:
     finally:
         global_state.GLOBAL_STATE_TRACKER = before
         random.setstate(drawn)
+
+
+def _maker(phase: Phase, training: Training) -> Callable[[], Any]:
+    return lambda: phase.optimizer.build(average=training.average)
 
 
 def _slots(make: Callable[[], Any]) -> int:

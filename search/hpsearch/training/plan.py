@@ -66,7 +66,7 @@ class Plan:
         self.layers = Layers(built.network)
         self.parts = (train, *parts[1:])
         """What is trained on and validated on in this phase."""
-        self.trained = Trained(built, inputs, seed, metrics)
+        self.trained = Trained(built, inputs, seed, metrics, len(train))
         self._whole = self.parts, self.trained
         self._halves = halves(built)
         self._head: tuple[tuple[Part, ...], Trained] | None = None
@@ -115,7 +115,7 @@ class Plan:
         """What trainings have in common that differ in knobs only; see `hpsearch.training.knobs`."""
         on_features = self._head is not None and self.trained is self._head[1]
         whole = self._whole[1]
-        common = f"{shape_of(self.built.recipe, whole.inputs)} {' '.join(whole.metrics)}"
+        common = f"{shape_of(self.built.recipe, whole.inputs)} {len(self._whole[0][0])} {' '.join(whole.metrics)}"
         return f"{common} phase {self._number}{' on features' if on_features else ''}"
 
     @property

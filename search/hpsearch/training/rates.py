@@ -8,13 +8,13 @@ from typing import Any
 import keras
 from keras import ops
 
-from hpsearch.schedules import Cosine, OneCycle, Plateau
+from hpsearch.schedules import Cosine, OneCycle, Schedule, Triangular
 
 __all__ = ["Annealed", "rate_of"]
 
 
 class Annealed(keras.optimizers.schedules.LearningRateSchedule):  # type: ignore[misc]  # keras has no types
-    """Rises from a share of the peak to the peak, then falls along half a cosine to another share.
+    """Rises from a share of the peak to the peak, then falls to another share, each in a line or along half a cosine.
 
     Args:
         peak: The largest learning rate.
@@ -22,26 +22,30 @@ class Annealed(keras.optimizers.schedules.LearningRateSchedule):  # type: ignore
         warmup: Steps in which it rises.
         start: Share of the peak at the first step, where it rises.
         final: Share of the peak after the last.
-        straight: Whether it rises in a line, and not along half a cosine.
+        rises: In a ``"line"`` or along a ``"cosine"``.
+        falls: Likewise.
     """
 
     numbers = ("peak", "steps", "warmup", "start", "final")
     """Its attributes that may be any number in a program that is compiled once."""
 
-    def __init__(self, *, peak: float, steps: int, warmup: int, start: float, final: float, straight: bool) -> None:
+    def __init__(
+        self, *, peak: float, steps: int, warmup: int, start: float, final: float, rises: str, falls: str
+    ) -> None:
         self.peak = peak
         self.steps = steps
         self.warmup = warmup
         self.start = start
         self.final = final
-        self.straight = straight
+        self.rises = rises
+        self.falls = falls
 
     def __call__(self, step: Any) -> Any:
         step = ops.cast(step, "float32")
         up = ops.clip(step / _at_least_one(self.warmup), 0.0, 1.0)
         down = ops.clip((step - self.warmup) / _at_least_one(self.steps - self.warmup), 0.0, 1.0)
-        rising = up if self.straight else (1 - ops.cos(math.pi * up)) / 2
-        falling = (1 + ops.cos(math.pi * down)) / 2
+        rising = up if self.rises == "line" else (1 - ops.cos(math.pi * up)) / 2
+        falling = 1 - down if self.falls == "line" else (1 + ops.cos(math.pi * down)) / 2
         before = self.start + (1 - self.start) * rising
         after = self.final + (1 - self.final) * falling
         return self.peak * ops.where(step < self.warmup, before, after)
@@ -55,7 +59,7 @@ def _at_least_one(steps: Any) -> Any:
     return ops.maximum(ops.cast(steps, "float32"), 1.0)
 
 
-def rate_of(schedule: Plateau | Cosine | OneCycle | None, peak: float, steps: int | None) -> Annealed | None:
+def rate_of(schedule: Schedule | None, peak: float, steps: int | None) -> Annealed | None:
     """The learning rate of every step; None where it stays, or is cut by a callback.
 
     Args:
@@ -63,9 +67,14 @@ def rate_of(schedule: Plateau | Cosine | OneCycle | None, peak: float, steps: in
         peak: The learning rate of the optimizer.
         steps: All steps of the phase; None where they are not known.
     """
-    if steps is None or not isinstance(schedule, Cosine | OneCycle):
+    if steps is None or not isinstance(schedule, Cosine | OneCycle | Triangular):
         return None
-    straight = isinstance(schedule, Cosine)
-    start = 0.0 if isinstance(schedule, Cosine) else schedule.start
-    warmup = round(schedule.warmup * steps)
-    return Annealed(peak=peak, steps=steps, warmup=warmup, start=start, final=schedule.final, straight=straight)
+    return Annealed(
+        peak=peak,
+        steps=steps,
+        warmup=round(schedule.warmup * steps),
+        start=0.0 if isinstance(schedule, Cosine) else schedule.start,
+        final=schedule.final,
+        rises="cosine" if isinstance(schedule, OneCycle) else "line",
+        falls="line" if isinstance(schedule, Triangular) else "cosine",
+    )

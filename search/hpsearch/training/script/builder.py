@@ -13,9 +13,10 @@ from hpsearch.declare import source
 from hpsearch.recipe import HyperModel
 from hpsearch.training.build import Built
 from hpsearch.training.inputs import Inputs
-from hpsearch.training.script.calls import Call, Raw, ScriptError, call_of
+from hpsearch.training.script.calls import Call, Raw, ScriptError
 from hpsearch.training.script.fitting import Replay
 from hpsearch.training.script.network import statement
+from hpsearch.training.script.optimizing import optimizer_call, optimizer_classes
 
 __all__ = ["build_text", "fit_text", "users_code"]
 
@@ -122,8 +123,8 @@ def fit_text(built: Built, inputs: Inputs, replay: Replay, compiled: bool, augme
     if not compiled:
         one = built.network.output_shape[-1] == 1
         loss = "binary_crossentropy" if one else "categorical_crossentropy" if one_hot else _SPARSE
-        made = training.optimizer.build(clip_norm=training.clip_norm)
-        options = {"optimizer": call_of(made, {}), "loss": loss, "metrics": ["accuracy"]}
+        made = optimizer_call(training, training.optimizer)
+        options = {"optimizer": made, "loss": loss, "metrics": ["accuracy"]}
         body.append(statement("", Call(f"{trainer}.compile", (), options), ""))
     elif augmenting:
         body.append('    trainer.compile(model.optimizer, model.loss, metrics=["accuracy"])')
@@ -138,7 +139,8 @@ def fit_text(built: Built, inputs: Inputs, replay: Replay, compiled: bool, augme
         call = Call("BUILDER.fit", (Raw("Found(VALUES)"), Raw(trainer), Raw("x"), Raw("y")), options)
     else:
         call = Call(f"{trainer}.fit", (Raw("x"), Raw("y")), options)
-    return "\n".join(["def train(model, x, y):", *body, statement("", call, "")])
+    train = "\n".join(["def train(model, x, y):", *body, statement("", call, "")])
+    return "\n\n\n".join([*([] if compiled else optimizer_classes(training)), train])
 
 
 _SPARSE = "sparse_categorical_crossentropy"

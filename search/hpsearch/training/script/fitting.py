@@ -9,7 +9,6 @@ from typing import Any
 
 import keras
 
-from hpsearch.blocks.augment import Augment
 from hpsearch.blocks.batchnorm import left_to_training
 from hpsearch.blocks.frozen import leaves
 from hpsearch.blocks.whitening import whitening_layers
@@ -17,16 +16,19 @@ from hpsearch.declare import source
 from hpsearch.metrics import extra
 from hpsearch.phases import Phase, phases_of
 from hpsearch.recipe import Model
-from hpsearch.schedules import Cosine, OneCycle
+from hpsearch.schedules import Cosine, OneCycle, Triangular
 from hpsearch.training.amounts import unit_of
 from hpsearch.training.build import Built
 from hpsearch.training.inputs import Inputs
-from hpsearch.training.script.calls import Call, Raw, call_of
+from hpsearch.training.script.augmenting import augmented_lines, augmenting_classes, changes, images_of
+from hpsearch.training.script.calls import Call, Raw
+from hpsearch.training.script.classes import ONE_CYCLE, TRIANGULAR
 from hpsearch.training.script.model import frozen_networks
 from hpsearch.training.script.network import statement
+from hpsearch.training.script.optimizing import optimizer_call, optimizer_classes
 from hpsearch.training.statistics import BATCHES, IMAGES, ROWS
 
-__all__ = ["Replay", "augmented_lines", "evaluate_text", "train_text"]
+__all__ = ["Replay", "evaluate_text", "train_text"]
 
 
 @dataclass(frozen=True)
@@ -66,8 +68,9 @@ def train_text(built: Built, inputs: Inputs, replay: Replay) -> str:
     phases = phases_of(training, model)
     over = max((replay.epochs or 0) - sum(phase.epochs for phase in phases), 0)
     above: list[str] = []
-    if isinstance(training.schedule, OneCycle):
-        above.append(_ONE_CYCLE)
+    if isinstance(training.schedule, OneCycle | Triangular):
+        above.append(ONE_CYCLE if isinstance(training.schedule, OneCycle) else TRIANGULAR)
+    above += [*optimizer_classes(training), *augmenting_classes(built)]
     if not inputs.classes:
         above.append(_amount_loss(training.loss or "mean_squared_error", unit_of(built.network)[0]))
     body = [*_whitened(built), *_labels(built, inputs), *augmented_lines(built, inputs)]
@@ -78,6 +81,9 @@ def train_text(built: Built, inputs: Inputs, replay: Replay) -> str:
             continue
         budget = phase.epochs + (over if number == len(phases) - 1 else 0)
         body += _phase(built, inputs, phase, rates, budget, several)
+    if training.average is not None and any(each.constraint is not None for each in built.network.trainable_variables):
+        body += ["    for each in model.trainable_variables:  # averages of bounded weights may leave the bounds"]
+        body += ["        if each.constraint is not None:", "            each.assign(each.constraint(each))"]
     if left_to_training(built.network):
         above.append(_settle(built))
         body += [""] * several + ["    settle(model, x)"]
@@ -106,29 +112,23 @@ def _phase(
         yield from _unfrozen(model, phase.tuning.unfreeze_last)
     elif several:
         yield "    # First, what is frozen stays so"
-    constant = len(set(rates)) == 1 and not isinstance(training.schedule, Cosine | OneCycle)
     rate: Any = phase.optimizer.learning_rate
     callbacks: dict[str, Any] = {}
-    if isinstance(training.schedule, Cosine | OneCycle):
+    if isinstance(training.schedule, Cosine | OneCycle | Triangular):
         yield f"    steps = math.ceil(len(y) / {training.batch_size}) * {budget}  # the epochs that were allowed"
         yield from _scheduled(training.schedule, rate)
         rate = Raw("learning_rate")
-    elif not constant:
+    elif len(set(rates)) > 1:
         yield f"    learning_rates = {_runs(rates)}  # as the validation loss had it cut"
         callbacks["callbacks"] = [Raw("keras.callbacks.LearningRateScheduler(lambda epoch: learning_rates[epoch])")]
-    optimizer = _optimizer(phase, training.clip_norm, rate)
-    trainer = "trainer" if _changes(training.augment, built) else "model"
+    optimizer = optimizer_call(training, phase.optimizer, rate)
+    trainer = "trainer" if changes(built) else "model"
     options = {"optimizer": optimizer, "loss": _loss(built, inputs)}
     measured = {"metrics": ["accuracy"]} if inputs.classes else {}
     yield statement("", Call(f"{trainer}.compile", (), {**options, **measured}), "")
     weighted = {"class_weight": Raw("class_weight")} if training.class_weight is not None else {}
     fitted = {"batch_size": training.batch_size, "epochs": len(rates), **callbacks, **weighted}
     yield statement("", Call(f"{trainer}.fit", (Raw("x"), Raw("y")), fitted), "")
-
-
-def _optimizer(phase: Phase, clip_norm: float | None, rate: Any) -> Call:
-    call = call_of(phase.optimizer.build(clip_norm=clip_norm), {}, without=("learning_rate", "loss_scale_factor"))
-    return Call(call.name, (), {"learning_rate": rate, **call.options})
 
 
 def _unfrozen(model: Model, last: int | None) -> Iterator[str]:
@@ -149,10 +149,10 @@ def _unfrozen(model: Model, last: int | None) -> Iterator[str]:
     yield "            layer.trainable = learns and not isinstance(layer, layers.BatchNormalization)"
 
 
-def _scheduled(schedule: Cosine | OneCycle, peak: float) -> Iterator[str]:
+def _scheduled(schedule: Cosine | OneCycle | Triangular, peak: float) -> Iterator[str]:
     warmup = f"round({schedule.warmup} * steps)"
-    if isinstance(schedule, OneCycle):
-        call = Call("OneCycle", (peak, Raw("steps"), Raw(warmup), schedule.start, schedule.final))
+    if isinstance(schedule, OneCycle | Triangular):
+        call = Call(type(schedule).__name__, (peak, Raw("steps"), Raw(warmup), schedule.start, schedule.final))
         yield statement("learning_rate", call, "")
         return
     final = {"alpha": schedule.final} if schedule.final else {}
@@ -216,7 +216,7 @@ def _settle(built: Built) -> str:
     every = [layer for layer in leaves(built.network) if isinstance(layer, keras.layers.BatchNormalization)]
     others = [layer.name for layer in every if layer.trainable and not any(layer is each for each in left)]
     which = "layer.trainable" + (f" and layer.name not in {source(tuple(others))}" if others else "")
-    rows = IMAGES if _images(built) else ROWS
+    rows = IMAGES if images_of(built) else ROWS
     several = len(built.network.inputs) > 1
     given = "{name: rows[chosen] for name, rows in x.items()}" if several else "x[chosen]"
     count = "len(next(iter(x.values())))" if several else "len(x)"
@@ -240,55 +240,6 @@ def _settle(built: Built) -> str:
         "        layer.momentum = momentum",
     ]
     return "\n".join(lines)
-
-
-def _images(built: Built) -> list[str]:
-    return [entry.name for entry in built.network.inputs if len(entry.shape) == 4]
-
-
-def _changes(augment: Augment | None, built: Built) -> bool:
-    """Whether images are changed while the network is trained."""
-    return augment is not None and augment.each_time and bool(_images(built))
-
-
-def augmented_lines(built: Built, inputs: Inputs) -> list[str]:
-    """The lines that put random changes before the network, as ``trainer``, or make changed copies of the images.
-
-    Args:
-        built: The network and its recipe.
-        inputs: What it was built for.
-    """
-    return list(_augmented(built.recipe.training.augment, built, inputs))
-
-
-def _augmented(augment: Augment | None, built: Built, inputs: Inputs) -> Iterator[str]:
-    images = _images(built)
-    if augment is None or not augment.active or not images:
-        return
-    made = [call_of(layer, {}) for layer in augment.build(inputs.white, 0)]
-    yield "    # Images that are changed at random; the network itself never sees these layers"
-    yield statement("augment", Call("keras.Sequential", (made,)), "")
-    alone = len(built.network.inputs) == 1
-    if augment.copies:
-        yield f"    # {augment.copies} changed copies of each image, drawn once"
-        if alone:
-            yield f"    x = np.concatenate([changed(augment, x) for _ in range({augment.copies})])"
-        else:
-            yield "    x = {"
-            for entry in built.network.inputs:
-                each = f'x["{entry.name}"]'
-                made_of = f"changed(augment, {each})" if entry.name in images else each
-                yield f'        "{entry.name}": np.concatenate([{made_of} for _ in range({augment.copies})]),'
-            yield "    }"
-        yield f"    y = np.concatenate([y] * {augment.copies})"
-        return
-    if alone:
-        yield "    inputs = keras.Input(model.input_shape[1:])"
-        yield "    trainer = keras.Model(inputs, model(augment(inputs)))"
-        return
-    yield "    inputs = {given.name: keras.Input(given.shape[1:], name=given.name) for given in model.inputs}"
-    yield f"    seen = {{name: augment(given) for name, given in inputs.items() if name in {source(tuple(images))}}}"
-    yield "    trainer = keras.Model(inputs, model({**inputs, **seen}))"
 
 
 def evaluate_text(inputs: Inputs, one: bool, metrics: Sequence[str]) -> str:
@@ -348,18 +299,3 @@ def _confusion(classes: int, wanted: Sequence[str]) -> Iterator[str]:
     of = "[1]" if classes == 2 else ".mean()"
     for name in wanted:
         yield f'    print(f"{name.capitalize()}: {{({parts[name]}){of}:.4f}}")'
-
-
-_ONE_CYCLE = '''class OneCycle(keras.optimizers.schedules.LearningRateSchedule):
-    """Rises along half a cosine from a share of the peak to the peak, and falls along another."""
-
-    def __init__(self, peak, steps, warmup, start, final):
-        self.peak, self.steps, self.warmup, self.start, self.final = peak, steps, warmup, start, final
-
-    def __call__(self, step):
-        step = ops.cast(step, "float32")
-        up = ops.clip(step / max(self.warmup, 1), 0.0, 1.0)
-        down = ops.clip((step - self.warmup) / max(self.steps - self.warmup, 1), 0.0, 1.0)
-        rising = self.start + (1 - self.start) * (1 - ops.cos(math.pi * up)) / 2
-        falling = self.final + (1 - self.final) * (1 + ops.cos(math.pi * down)) / 2
-        return self.peak * ops.where(step < self.warmup, rising, falling)'''

@@ -13,8 +13,9 @@ from hpsearch.recipe import HyperModel
 from hpsearch.training.build import Built
 from hpsearch.training.exporting import Source
 from hpsearch.training.inputs import Inputs
+from hpsearch.training.script.augmenting import augmented_lines, augmenting_classes
 from hpsearch.training.script.builder import build_text, fit_text
-from hpsearch.training.script.fitting import Replay, augmented_lines, evaluate_text, train_text
+from hpsearch.training.script.fitting import Replay, evaluate_text, train_text
 from hpsearch.training.script.helpers import BOTH_WAYS, DIRAC, WHITEN
 from hpsearch.training.script.loading import Loading, loading_text
 from hpsearch.training.script.model import model_text
@@ -83,13 +84,13 @@ def _script(
 def _of_builder(built: Built, inputs: Inputs, replay: Replay, metrics: Sequence[str]) -> list[str]:
     network = built.network
     if not hasattr(network, "_nodes_by_depth") and not hasattr(network, "_functional"):
-        changes: list[str] = []
+        changes, classes = [], []
     else:
-        changes = augmented_lines(built, inputs)
+        changes, classes = augmented_lines(built, inputs), list(augmenting_classes(built))
     compiled = bool(network.compiled)
     one = network.output_shape[-1] == 1
     trained = fit_text(built, inputs, replay, compiled, changes)
-    return [build_text(built), trained, evaluate_text(inputs, one, metrics)]
+    return [build_text(built), *classes, trained, evaluate_text(inputs, one, metrics)]
 
 
 def _answer(source: Source, one: bool) -> str:
