@@ -2,11 +2,12 @@
 # The figures of a GPU, part by part; each part ends within nine minutes on one H200, without a network:
 #
 #   benchmarks/gpu.sh                      every part
-#   benchmarks/gpu.sh step trials          some of: step trials memory
+#   benchmarks/gpu.sh step trials          some of: step trials sweep memory
 #   TINY=1 benchmarks/gpu.sh step          the same on a few images, to see that it works where there is no GPU
 #
 # A bare machine needs JAX for its GPU and what `python benchmarks/gpu.py prepare` put into .gpu/ beside the repository:
-# wheels and data. Figures go to $OUTPUT, which is results/reference/gpu if not given.
+# wheels and data. Figures go to $OUTPUT, which is results/reference/gpu if not given. `sweep` goes on with the study that
+# it finds in .gpu/sweep.tar, and leaves its own in $OUTPUT; carry it there for the next call.
 set -eu
 cd "$(dirname "$0")/.."
 PYTHON=${PYTHON:-python3}
@@ -19,7 +20,7 @@ if ! "$PYTHON" -c 'import keras, keras_tuner, optuna' 2>/dev/null && [ -d .gpu/w
   export PYTHONPATH="$PYTHONPATH:$PWD/.gpu/site"
 fi
 mkdir -p "$OUTPUT"
-for part in ${*:-step trials memory}; do
+for part in ${*:-step trials sweep memory}; do
   echo "== $part"
   "$PYTHON" benchmarks/gpu.py "$part" --output "$OUTPUT" ${TINY:+--tiny}
 done
