@@ -89,7 +89,7 @@ PARTS = {
         "coordinator", "executors strategies study trial messages events limits describe space metrics errors"
     ),
     "launch": Part(
-        "launch running repeats",
+        "launch running repeats sharing",
         "hpsearch coordinator executors strategies study trial messages events limits space spacefile errors",
     ),
     # What comes of it

@@ -14,6 +14,9 @@ Average          ->                 (instead of Setup) makes one model of severa
                  <-  Averaged       or Refused
 Look             ->                 (instead of Setup) asks a trained trial what it answers on validation
                  <-  Looked         or Refused
+Rate             ->                 (instead of Setup) trains for a few seconds, to see how fast that is
+                 <-  Warm           once it is compiled; answered with Go when all that are to be rated together are
+                 <-  Rated          or Refused
 """
 
 from __future__ import annotations
@@ -33,12 +36,15 @@ __all__ = [
     "Inspected",
     "Look",
     "Looked",
+    "Rate",
+    "Rated",
     "Refit",
     "Refitted",
     "Save",
     "Saved",
     "Score",
     "Scored",
+    "Warm",
 ]
 
 
@@ -244,6 +250,40 @@ class Averaged:
     """
 
     parameters: int
+
+
+@dataclass(frozen=True)
+class Rate:
+    """Train a network of a space for a few seconds: its first baseline, or one drawn from it.
+
+    Args:
+        setup: The space and the data.
+        seconds: How long, once all is compiled.
+    """
+
+    setup: Setup
+    seconds: float
+
+    @property
+    def data_dir(self) -> Path | None:
+        """Where data is looked for first."""
+        return self.setup.data_dir
+
+
+@dataclass(frozen=True)
+class Warm:
+    """Everything is compiled; the seconds that count begin with the answer."""
+
+
+@dataclass(frozen=True)
+class Rated:
+    """How fast it trained.
+
+    Args:
+        rows: Rows a second, such as images, validation included.
+    """
+
+    rows: float
 
 
 @dataclass(frozen=True)

@@ -21,6 +21,7 @@ from hpsearch.executors.local import LocalExecutor, LocalWorker
 from hpsearch.limits import Limits
 from hpsearch.messages import Ready, Refused, Setup
 from hpsearch.running import Show, first_ready, heeding_signals, opened, refusal, writing_record
+from hpsearch.sharing import PerDevice, slots_of
 from hpsearch.space import Objective
 from hpsearch.spacefile import is_declarative, load_space
 from hpsearch.strategies.choose import open_strategy
@@ -51,7 +52,8 @@ class Request:
         deterministic: Whether the same seed must give the same weights, bit by bit.
         engine: What trains: ``auto``, ``fit`` or ``device``.
         devices: Where to train: ``cpu``, ``all`` or numbers of GPUs; None takes every GPU there is, else the CPU.
-        per_device: How many trials are trained on a device at a time.
+        per_device: How many processes train on a device at a time; ``"auto"`` measures that.
+        lanes: How many trials are trained in each of them at a time.
         hang_timeout: Seconds without a sign of life after which a worker is given up.
         checkpoint_every: Seconds between checkpoints of a trial; 0 writes one after every epoch.
         keep: Of how many of the best trials the checkpoints stay.
@@ -70,7 +72,8 @@ class Request:
     deterministic: bool = False
     engine: str = "auto"
     devices: str | None = None
-    per_device: int = 1
+    per_device: PerDevice = 1
+    lanes: int = 1
     hang_timeout: float = 600.0
     checkpoint_every: float = 0.0
     keep: int = 5
@@ -93,6 +96,7 @@ class Request:
             "engine": self.engine if self.engine != usual.engine else None,
             "devices": self.devices,
             "per-device": self.per_device if self.per_device != usual.per_device else None,
+            "lanes": self.lanes if self.lanes != usual.lanes else None,
             "hang-timeout": self.hang_timeout if self.hang_timeout != usual.hang_timeout else None,
             "checkpoint-every": self.checkpoint_every or None,
             "keep": self.keep if self.keep != usual.keep else None,
@@ -113,13 +117,19 @@ class Request:
         )
 
 
-def run_search(request: Request, show: Show, starting: Callable[[], None] = lambda: None) -> StudyFolder:
+def run_search(
+    request: Request,
+    show: Show,
+    starting: Callable[[], None] = lambda: None,
+    tell: Callable[[str], None] = lambda _: None,
+) -> StudyFolder:
     """Run a study until its budget is used up; a study that exists is resumed.
 
     Args:
         request: What to do.
         show: Opens whatever shows the run.
         starting: Called when all that can be checked at once is in order, before the seconds of loading.
+        tell: Told what is measured before the search begins.
 
     Raises:
         InputError: The space, the data or the study cannot be used as asked.
@@ -129,11 +139,12 @@ def run_search(request: Request, show: Show, starting: Callable[[], None] = lamb
     folder = request.folder
     _check_writable(folder)
     check_database(folder.database)
-    slots = slots_for(request.devices, request.per_device)
+    slots_for(request.devices)  # to say at once what is wrong with them
     if folder.exists:
         with folder.writing():
             pass  # whoever writes to it already is named before seconds are spent on loading
     starting()
+    slots = slots_of(request.setup, request.devices, request.per_device, request.lanes, tell)
     executor = LocalExecutor(request.setup, slots)
     try:
         with writing_record(folder):

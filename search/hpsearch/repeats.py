@@ -36,13 +36,15 @@ class Workplace:
     Args:
         seconds: The most seconds on the clock, over all runs of the finals; None is no limit.
         devices: ``cpu``, ``all`` or numbers of GPUs; None takes every GPU there is, else the CPU.
-        per_device: How many are trained on a device at a time.
+        per_device: How many processes train on a device at a time.
+        lanes: How many are trained in each of them at a time.
         hang_timeout: Seconds without a sign of life after which a worker is given up.
     """
 
     seconds: float | None = None
     devices: str | None = None
     per_device: int = 1
+    lanes: int = 1
     hang_timeout: float = 600.0
 
 
@@ -73,7 +75,7 @@ def run_repeats(
     """
     folder = study.finals
     check_database(folder.database)
-    executor = LocalExecutor(setup, slots_for(workplace.devices, workplace.per_device))
+    executor = LocalExecutor(setup, slots_for(workplace.devices, workplace.per_device, workplace.lanes))
     try:
         with writing_record(folder):
             executor.start(0)

@@ -51,7 +51,8 @@ class Asked:
         seeds: With how many seeds each is trained.
         seconds: How long to train.
         devices: On which devices.
-        per_device: How many at a time on each.
+        per_device: How many processes on each.
+        lanes: How many at a time in each process.
     """
 
     top: int | None
@@ -60,6 +61,7 @@ class Asked:
     seconds: float | None
     devices: str | None
     per_device: int
+    lanes: int
 
     def terms(self, data_dir: Path | None) -> Terms:
         """The same for whoever holds them.
@@ -70,7 +72,7 @@ class Asked:
         from hpsearch.repeats import Workplace
         from hpsearch.results.contest import Terms
 
-        workplace = Workplace(self.seconds, self.devices, self.per_device)
+        workplace = Workplace(self.seconds, self.devices, self.per_device, self.lanes)
         return Terms(self.top, self.baselines, self.seeds, workplace, data_dir)
 
 
@@ -115,7 +117,15 @@ def finals_options(command: Callable[..., None]) -> Callable[..., None]:
                 default=1,
                 show_default=True,
                 metavar="N",
-                help="How many to train on a device at a time.",
+                help="How many processes train on a device at a time.",
+            ),
+            click.option(
+                "--lanes",
+                type=PositiveWhole(),
+                default=1,
+                show_default=True,
+                metavar="N",
+                help="How many to train in each process at a time, as in hpsearch run.",
             ),
         )
     ):

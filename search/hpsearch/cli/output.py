@@ -32,6 +32,7 @@ __all__ = [
     "Cell",
     "Column",
     "Duration",
+    "PerDeviceType",
     "PositiveWhole",
     "Until",
     "amount",
@@ -305,6 +306,25 @@ class PositiveWhole(IntType):
         if number < 1:
             raise InputError(f"{_called(param)} got {value!r}; allowed: a whole number, 1 or more.")
         return number
+
+
+class PerDeviceType(PositiveWhole):
+    """How many processes train on a device: a whole number, or ``auto``."""
+
+    name = "number or auto"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Read the number.
+
+        Raises:
+            InputError: It is neither.
+        """
+        if str(value).strip().lower() == "auto":
+            return "auto"
+        try:
+            return super().convert(value, param, ctx)
+        except InputError as error:
+            raise InputError(f"{_called(param)} got {value!r}; allowed: auto, or a whole number, 1 or more.") from error
 
 
 class Until(TargetType):

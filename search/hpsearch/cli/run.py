@@ -10,12 +10,13 @@ from typing import TYPE_CHECKING
 import click
 
 from hpsearch.cli.options import data_dir_option, skip_bad_images_option, use_data_dir
-from hpsearch.cli.output import Duration, PositiveWhole, Until, on_terminal, results_option, say, tell
+from hpsearch.cli.output import Duration, PerDeviceType, PositiveWhole, Until, on_terminal, results_option, say, tell
 from hpsearch.strategies.names import PRUNERS, STRATEGIES
 
 if TYPE_CHECKING:
     from hpsearch.events import Watcher
     from hpsearch.limits import Target
+    from hpsearch.sharing import PerDevice
     from hpsearch.space import Objective
     from hpsearch.study.trial import Trial
 
@@ -90,11 +91,20 @@ __all__ = ["run"]
 )
 @click.option(
     "--per-device",
+    type=PerDeviceType(),
+    default="1",
+    show_default=True,
+    metavar="N",
+    help="How many processes train on a device at a time; auto measures for a minute or two which number trains most.",
+)
+@click.option(
+    "--lanes",
     type=PositiveWhole(),
     default=1,
     show_default=True,
     metavar="N",
-    help="How many trials to train on a device at a time.",
+    help="How many trials to train in each process at a time, with the device engine; networks of one shape go "
+    "together where that was measured faster.",
 )
 @click.option(
     "--hang-timeout",
@@ -138,7 +148,8 @@ def run(
     deterministic: bool,
     engine: str,
     devices: str | None,
-    per_device: int,
+    per_device: PerDevice,
+    lanes: int,
     hang_timeout: float,
     checkpoint_every: float | None,
     keep: int,
@@ -187,6 +198,7 @@ def run(
         engine=engine,
         devices=devices,
         per_device=per_device,
+        lanes=lanes,
         hang_timeout=hang_timeout,
         checkpoint_every=checkpoint_every or 0.0,
         keep=keep,
@@ -198,7 +210,7 @@ def run(
         if trials is None and seconds is None and until is None and patience is None:
             tell("No budget was given (--trials, --for): it goes on until Ctrl-C, or until every recipe was tried.")
 
-    folder = run_search(request, partial(_screen, name), starting)
+    folder = run_search(request, partial(_screen, name), starting, tell)
     _say_how_to_go_on(folder.name, results)
 
 

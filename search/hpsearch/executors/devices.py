@@ -7,17 +7,20 @@ import re
 import shutil
 import subprocess
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from hpsearch.errors import InputError
 from hpsearch.executors.base import Slot
 from hpsearch.executors.memory import available_memory
 
-__all__ = ["EXPECTS_GPU", "Gpu", "gpus", "memory_of", "slots_for"]
+__all__ = ["EXPECTS_GPU", "Gpu", "cores", "gpus", "memory_of", "slots_for"]
 
 EXPECTS_GPU = "HPSEARCH_EXPECTS_GPU"
 """The variable that is ``1`` for a worker whose backend must see a GPU."""
+
+USED = 0.92
+"""The share of a GPU's memory for processes that use it together, on JAX; each has a context of its own besides."""
 
 _VISIBLE = "CUDA_VISIBLE_DEVICES"
 _ORDER = "CUDA_DEVICE_ORDER"
@@ -56,18 +59,25 @@ def gpus() -> tuple[Gpu, ...]:
     return found if visible is None else _left(found, _tokens(visible))
 
 
-def slots_for(devices: str | None, per_device: int = 1) -> tuple[Slot, ...]:
+def slots_for(devices: str | None, per_device: int = 1, lanes: int = 1) -> tuple[Slot, ...]:
     """The places where trials are trained.
 
     Args:
         devices: ``cpu``, ``all``, or numbers of GPUs such as ``0,1``; None is ``all``: every GPU, or else the CPU.
-        per_device: How many trials at once on each device.
+        per_device: How many processes that train on each device.
+        lanes: How many trials at once in each process.
 
     Raises:
         InputError: There is no such device, or the number makes no sense.
     """
-    if per_device < 1:
-        raise InputError(f"--per-device got {per_device}; it takes a whole number from 1.")
+    for option, number in (("--per-device", per_device), ("--lanes", lanes)):
+        if number < 1:
+            raise InputError(f"{option} got {number}; it takes a whole number from 1.")
+    return _with_lanes(_processes(devices, per_device), lanes)
+
+
+def _processes(devices: str | None, per_device: int) -> tuple[Slot, ...]:
+    """A slot for each process."""
     said = (devices or "all").strip().lower()
     if said == "cpu":
         return _cpu_slots(per_device, forced=True)
@@ -77,8 +87,19 @@ def slots_for(devices: str | None, per_device: int = 1) -> tuple[Slot, ...]:
         return _cpu_slots(per_device, forced=False)
     several = [gpu for gpu in chosen for _ in range(per_device)]
     return tuple(
-        Slot(number, f"gpu {gpu.number}", _gpu_environment(gpu), shared=per_device > 1)
+        Slot(number, f"gpu {gpu.number}", _gpu_environment(gpu, per_device), shared=per_device > 1)
         for number, gpu in enumerate(several)
+    )
+
+
+def _with_lanes(slots: tuple[Slot, ...], lanes: int) -> tuple[Slot, ...]:
+    """So many slots in the process of each."""
+    if lanes == 1:
+        return slots
+    return tuple(
+        replace(slot, number=slot.number * lanes + lane, shared=True, team=slot.number)
+        for slot in slots
+        for lane in range(lanes)
     )
 
 
@@ -97,7 +118,7 @@ def memory_of(slot: Slot, slots: Sequence[Slot]) -> int | None:
     return None if memory is None else memory // sharing
 
 
-def _gpu_environment(gpu: Gpu) -> tuple[tuple[str, str], ...]:
+def _gpu_environment(gpu: Gpu, sharing: int) -> tuple[tuple[str, str], ...]:
     # CUDA counts the fastest first unless it is told to count as nvidia-smi does; whoever chose by hand knows how.
     order = () if _VISIBLE in os.environ else ((_ORDER, "PCI_BUS_ID"),)
     return (
@@ -105,6 +126,7 @@ def _gpu_environment(gpu: Gpu) -> tuple[tuple[str, str], ...]:
         (_VISIBLE, gpu.token),
         ("TF_FORCE_GPU_ALLOW_GROWTH", "true"),
         ("XLA_PYTHON_CLIENT_PREALLOCATE", "false"),
+        *((("XLA_PYTHON_CLIENT_MEM_FRACTION", f"{USED / sharing:.3f}"),) if sharing > 1 else ()),
         (EXPECTS_GPU, "1"),
     )
 
@@ -114,13 +136,13 @@ def _cpu_slots(count: int, *, forced: bool) -> tuple[Slot, ...]:
     # Where the user did not ask for the CPU, what the backend finds by itself is used: there are others than NVIDIA.
     environment: tuple[tuple[str, str], ...] = ((_VISIBLE, "-1"), ("JAX_PLATFORMS", "cpu")) if forced else ()
     if count > 1:
-        threads = str(max(1, _cores() // count))
+        threads = str(max(1, cores() // count))
         names = ("TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS", "OMP_NUM_THREADS", "PJRT_NPROC")
         environment += tuple((name, threads) for name in names)
     return tuple(Slot(number, "cpu", environment, shared=count > 1) for number in range(count))
 
 
-def _cores() -> int:
+def cores() -> int:
     """The cores that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
-from typing import Any
+from functools import partial
+from typing import Any, Literal
 
 import jax
 import keras
@@ -13,9 +13,11 @@ from numpy.typing import NDArray
 
 from hpsearch.training.engine import Work
 from hpsearch.training.failures import gist
-from hpsearch.training.feeding import Feed, as_trained, in_memory
+from hpsearch.training.feeding import Feed, in_memory
 from hpsearch.training.knobs import knobs_of
-from hpsearch.training.programs import Program, Rows, State, loops_on_device, program_for, state_of, take_state
+from hpsearch.training.programs import Program, loops_on_device, program_for, state_of, take_state
+from hpsearch.training.residents import let_go, resident
+from hpsearch.training.turns import TURNS, Piece
 
 __all__ = ["Device", "UnsuitedError", "unsuited"]
 
@@ -50,9 +52,12 @@ def unsuited(work: Work) -> str | None:
 
 
 def _too_large(work: Work) -> str | None:
-    free = _free()
     held = keras.tree.flatten((work.x, work.labels, work.validation))
     needed = sum(each.nbytes for each in held if each is not None)
+    free = _free()
+    if free is not None and needed > MOST * free:
+        let_go()
+        free = _free()
     if free is None or needed <= MOST * free:
         return None
     return f"its data takes {needed / 1e9:.1f} GB, and {free / 1e9:.1f} GB of the device's memory are free"
@@ -109,15 +114,17 @@ class _Run:
         self.trainer = work.course.trainer
         self.feed = Feed(work.x, work.labels, work.batch_size, work.seed, like=work.like)
         self.callbacks = work.callbacks()
-        self.pace = _Pace()
+        self.beat = _Beat()
+        self.epochs_left = 1
         _make_ready(self.trainer, self.feed)
-        self.program: Program = program_for(self.trainer, work.program(), looped)
         self.knobs = [knob.value for knob in knobs_of(self.trainer)]
-        self.rows = _resident(self.feed, work)
-        try:
-            self.program.check(state_of(self.trainer), self.knobs, self.rows, self._order(0), self.feed.batch_size)
-        except Exception as error:  # whatever is wrong with it, fit will say so if it is not the compiling
-            raise UnsuitedError(f"JAX cannot compile the model ({gist(_first(error))[:200]})") from error
+        self.rows = resident(self.feed, work)
+        with TURNS.alone():
+            self.program: Program = program_for(self.trainer, work.program(), looped)
+            try:
+                self.program.check(state_of(self.trainer), self.knobs, self.rows, self._order(0), self.feed.batch_size)
+            except Exception as error:  # whatever is wrong with it, fit will say so if it is not the compiling
+                raise UnsuitedError(f"JAX cannot compile the model ({gist(_first(error))[:200]})") from error
 
     def train(self) -> None:
         course, trainer = self.course, self.trainer
@@ -127,10 +134,13 @@ class _Run:
             callback.set_params({"epochs": course.epochs, "steps": self.feed.steps, "verbose": 0})
             callback.on_train_begin()
         trainer.stop_training = False
-        for epoch in range(course.progress.epochs, course.epochs):
-            self._epoch(epoch)
-            if trainer.stop_training:
-                break
+        with TURNS.among(self.program):
+            for epoch in range(course.progress.epochs, course.epochs):
+                self.epochs_left = course.epochs - epoch
+                self._epoch(epoch)
+                if trainer.stop_training:
+                    break
+        self.epochs_left = 1
         trainer.optimizer.finalize_variable_values(trainer.trainable_weights)
         for callback in self.callbacks:
             callback.on_train_end()
@@ -141,12 +151,8 @@ class _Run:
         begun = course.progress.step  # steps that an earlier run did
         for callback in self.callbacks:
             callback.on_epoch_begin(epoch)
-        order = self._order(epoch)
-        self._in_pieces(
-            range(begun, self.feed.steps),
-            lambda step: course.step_begins(step - begun, 1),
-            lambda state, steps: self.program.train(state, self.knobs, self.rows, order, steps, self.feed.batch_size),
-        )
+        steps = range(begun, self.feed.steps)
+        self._in_pieces("train", self._order(epoch), steps, lambda step: course.step_begins(step - begun, 1))
         logs = {name: float(value) for name, value in trainer.get_metrics_result().items()}
         logs |= {f"val_{name}": value for name, value in self._validated().items()}
         for callback in self.callbacks:
@@ -169,29 +175,29 @@ class _Run:
             places: Of the rows that they are measured on, held out ones after those that are trained on.
             tell: Called now and then.
         """
-        size, order = self.feed.batch_size, places.astype("int32")
+        steps = range(-(-len(places) // self.feed.batch_size))
         self.trainer.reset_metrics()
-        self._in_pieces(
-            range(-(-len(order) // size)),
-            lambda _: tell(),
-            lambda state, steps: self.program.test(state, self.rows, order, steps, size),
-        )
+        self._in_pieces("test", places.astype("int32"), steps, lambda _: tell())
         return {name: float(value) for name, value in self.trainer.get_metrics_result().items()}
 
-    def _in_pieces(self, steps: range, tell: Callable[[int], None], do: Callable[[State, range], State]) -> None:
+    def _in_pieces(
+        self, kind: Literal["train", "test"], order: NDArray[np.int32], steps: range, tell: Callable[[int], None]
+    ) -> None:
         """Do steps, a second's worth at a time; in between the variables hold what was done."""
-        done = steps.start
+        done, size = steps.start, self.feed.batch_size
         while done < steps.stop:
             tell(done)
-            piece = range(done, min(done + self.pace.steps, steps.stop))
-            began = time.monotonic()
-            state = jax.block_until_ready(do(state_of(self.trainer), piece))
-            self.pace.took(len(piece), time.monotonic() - began)
-            take_state(self.trainer, state)
-            done = piece.stop
+            several = range(done, min(done + self.beat.steps, steps.stop))
+            left = len(steps) * self.epochs_left - (done - steps.start)
+            state = state_of(self.trainer)
+            piece = Piece(self.program, kind, state, self.knobs, self.rows, order, several, size, left)
+            TURNS.take(piece, partial(tell, done))
+            self.beat.took(piece.count, piece.seconds)
+            take_state(self.trainer, piece.state)
+            done += piece.count
 
 
-class _Pace:
+class _Beat:
     """How many steps are a second's worth."""
 
     def __init__(self) -> None:
@@ -223,14 +229,3 @@ def _make_ready(trainer: Any, feed: Feed) -> None:
     for measured in (trainer.compute_loss, trainer.compute_metrics):
         measured(None, labels, answer, None)
     trainer.reset_metrics()
-
-
-def _resident(feed: Feed, work: Work) -> Rows:
-    """Rows and labels on the device: those that are trained on, then those that are held out."""
-    x, labels = feed.x, feed.labels
-    if work.validation is not None:
-        held_out, told = keras.tree.map_structure(as_trained, work.validation)
-        x = keras.tree.map_structure(lambda *parts: np.concatenate(parts), x, held_out)
-        labels = np.concatenate([labels, told])
-    rows: Rows = jax.device_put(Rows(x, labels, work.weights()))
-    return rows

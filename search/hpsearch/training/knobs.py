@@ -95,7 +95,7 @@ def _dropped(layer: Any, rate: Any, inputs: Any, training: bool = False) -> Any:
         return inputs
     import jax
 
-    kept = 1.0 - rate
+    kept = jax.numpy.asarray(1.0 - rate, dtype=inputs.dtype)
     mask = jax.random.bernoulli(layer.seed_generator.next(), p=kept, shape=inputs.shape)
     return jax.lax.select(mask, inputs / kept, jax.numpy.zeros_like(inputs))
 

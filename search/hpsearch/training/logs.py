@@ -8,9 +8,23 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+from hpsearch.errands import Refit, Save
+from hpsearch.messages import Train
 from hpsearch.printing import printing_to
+from hpsearch.study.trial import TrialFolder
 
-__all__ = ["logged"]
+__all__ = ["log_of", "logged"]
+
+
+def log_of(task: Train | Refit | Save) -> Path:
+    """Where what a task prints goes; the log of a trial that is only read stays as it is.
+
+    Args:
+        task: The task.
+    """
+    if isinstance(task, Save):
+        return Path(os.devnull)
+    return task.log if isinstance(task, Refit) else TrialFolder(task.folder).log
 
 
 @contextlib.contextmanager

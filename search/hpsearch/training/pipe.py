@@ -4,19 +4,20 @@ from __future__ import annotations
 
 import os
 import time
+import traceback
 from collections.abc import Sequence
-from multiprocessing.connection import Connection
 from pathlib import Path
 from types import FrameType
-from typing import Any
+from typing import Any, Protocol
 
 from hpsearch.errands import Refit, Save
-from hpsearch.messages import Beat, Continued, EpochDone, Go, Halt, Leave, NoRoom, Train
+from hpsearch.errors import HpsearchError
+from hpsearch.messages import Beat, Continued, EpochDone, Go, Halt, Leave, NoRoom, Refused, Train
 from hpsearch.study.trial import Epoch, TrialFolder
 from hpsearch.training.checkpoint import NoRoomError
 from hpsearch.training.watch import Verdict, Watch
 
-__all__ = ["Dropped", "LeaveAsked", "Pipe", "PipeWatch", "RefitWatch"]
+__all__ = ["Channel", "Dropped", "LeaveAsked", "Pipe", "PipeWatch", "RefitWatch", "refusal"]
 
 LOOK_SECONDS = 0.05
 """How often a worker that trains looks whether something was said, which takes some ten microseconds."""
@@ -36,6 +37,22 @@ class LeaveAsked(Exception):
     """The coordinator, or whoever sent SIGTERM, wants this worker to stop before it trains."""
 
 
+class Channel(Protocol):
+    """What carries messages: a `multiprocessing.connection.Connection`, or a lane of one."""
+
+    def send(self, message: Any, /) -> None:
+        """Say something."""
+        ...
+
+    def recv(self) -> Any:
+        """What was said next; waits for it."""
+        ...
+
+    def poll(self, timeout: float = 0.0) -> bool:
+        """Whether something was said; waits for it."""
+        ...
+
+
 class Pipe:
     """The worker's end of the pipe.
 
@@ -44,10 +61,10 @@ class Pipe:
     over when the next task is waited for, and nothing of it can be left when the next task begins.
 
     Args:
-        connection: The pipe.
+        connection: The pipe, or a lane of one.
     """
 
-    def __init__(self, connection: Connection) -> None:
+    def __init__(self, connection: Channel) -> None:
         self.connection = connection
         self.leaving = False
         self.busy = False
@@ -174,6 +191,17 @@ class RefitWatch(Watch):
 
     def step(self, epoch: int, step: int, steps: int | None) -> bool:
         return self.pipe.leaving
+
+
+def refusal(error: Exception) -> Refused:
+    """What the coordinator is told of whatever kept a worker from getting ready.
+
+    Args:
+        error: It.
+    """
+    if isinstance(error, HpsearchError):
+        return Refused(str(error), error.exit_code)
+    return Refused(f"{type(error).__name__}: {error}\n{''.join(traceback.format_exception(error))}", 1)
 
 
 def _verdict(reply: Any) -> Verdict:

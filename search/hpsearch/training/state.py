@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import json
 import random
+import threading
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -13,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 __all__ = [
+    "RANDOM",
     "StateError",
     "assign",
     "begin_random",
@@ -23,6 +25,9 @@ __all__ = [
     "state_variables",
     "values_of",
 ]
+
+RANDOM = threading.RLock()
+"""Held by whoever sets or needs the random numbers that Python and NumPy keep for the whole process."""
 
 Arrays = dict[str, NDArray[Any]]
 
@@ -170,9 +175,10 @@ def restore_random(said: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) 
         arrays: Likewise.
     """
     version, numbers, gauss = said["python"]
-    random.setstate((version, tuple(numbers), gauss))
     kind, position, has_gauss, cached = said["numpy"]
-    np.random.set_state((kind, arrays["random numpy"], position, has_gauss, cached))
+    with RANDOM:
+        random.setstate((version, tuple(numbers), gauss))
+        np.random.set_state((kind, arrays["random numpy"], position, has_gauss, cached))
     if "random torch" in arrays and keras.config.backend() == "torch":
         torch = importlib.import_module("torch")
         torch.set_rng_state(torch.from_numpy(np.array(arrays["random torch"])))

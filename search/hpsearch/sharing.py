@@ -1,0 +1,100 @@
+"""How many processes train on a device at a time, where that is measured."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Literal
+
+from hpsearch.errands import Rate, Rated, Warm
+from hpsearch.errors import RunError
+from hpsearch.executors.base import Died, Slot
+from hpsearch.executors.devices import cores, slots_for
+from hpsearch.executors.local import LocalExecutor
+from hpsearch.messages import Go, Refused, Setup
+from hpsearch.running import refusal
+
+__all__ = ["PerDevice", "slots_of"]
+
+PerDevice = int | Literal["auto"]
+
+SECONDS = 6.0
+"""How long each number is measured, once everything is compiled."""
+MOST = 16
+GAIN = 1.1
+"""So many times as much has to be trained in all for more processes to be worth it: each takes memory, too."""
+
+
+def slots_of(
+    setup: Setup, devices: str | None, per_device: PerDevice, lanes: int, tell: Callable[[str], None]
+) -> tuple[Slot, ...]:
+    """The places where trials are trained.
+
+    Args:
+        setup: What workers load.
+        devices: ``cpu``, ``all``, or numbers of GPUs; None is every GPU, or else the CPU.
+        per_device: How many processes train on each device; ``"auto"`` measures that on the first one.
+        lanes: How many trials at once in each process.
+        tell: Told what is measured, sentence by sentence.
+
+    Raises:
+        HpsearchError: There is no such device, or space or data cannot be used.
+    """
+    slots = slots_for(devices, 1 if per_device == "auto" else per_device, lanes)
+    if per_device == "auto":
+        slots = slots_for(devices, _measured(setup, devices, tell), lanes)
+    return slots
+
+
+def _measured(setup: Setup, devices: str | None, tell: Callable[[str], None]) -> int:
+    (first, *_) = slots_for(devices)
+    most = min(cores(), MOST) if first.device == "cpu" else MOST
+    tell(f"Measuring how many processes train most on {first.device} ...")
+    best, number, once = 0.0, 1, 0.0
+    tried = 1
+    while tried <= most:
+        rows = _rows(setup, [slot for slot in slots_for(devices, tried) if slot.device == first.device])
+        if rows is None:
+            tell(f"{tried} at a time do not fit.")
+            break
+        once = once or rows
+        tell(
+            f"{tried} at a time: {rows:,.0f} rows a second{f', {rows / once:.2f} times as many' if tried > 1 else ''}."
+        )
+        if rows < GAIN * best:
+            break
+        best, number, tried = rows, tried, 2 * tried
+    tell(f"{number} at a time it is; --per-device {number} says so without measuring.")
+    return number
+
+
+def _rows(setup: Setup, slots: Sequence[Slot]) -> float | None:
+    """Rows a second of so many processes together; None where not all of them can train, unless it is one alone.
+
+    Raises:
+        HpsearchError: One alone cannot train.
+    """
+    executor = LocalExecutor(Rate(setup, SECONDS), slots)
+    warm: set[int] = set()
+    rated: dict[int, float] = {}
+    try:
+        for slot in range(len(slots)):
+            executor.start(slot)
+        while len(rated) < len(slots):
+            for heard in executor.listen(60.0):
+                match heard.message:
+                    case Warm():
+                        warm.add(heard.slot)
+                        if len(warm) == len(slots):
+                            for slot in range(len(slots)):
+                                executor.send(slot, Go())
+                    case Rated(rows=rows):
+                        rated[heard.slot] = rows
+                    case Refused() | Died() if len(slots) > 1:
+                        return None
+                    case Refused():
+                        raise refusal(heard.message)
+                    case Died():
+                        raise RunError(f"The worker on {slots[0].device} cannot train: {heard.message.sentence}")
+    finally:
+        executor.close()
+    return sum(rated.values())
