@@ -17,7 +17,6 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from multiprocessing.connection import Connection
 from pathlib import Path
 from types import FrameType
 from typing import Any, NoReturn
@@ -27,7 +26,7 @@ import keras
 from hpsearch.errors import InputError
 from hpsearch.messages import InLane, Ready, Setup
 from hpsearch.training.logs import log_of
-from hpsearch.training.pipe import TERMINATED, Pipe, refusal
+from hpsearch.training.pipe import TERMINATED, Channel, Pipe, refusal
 from hpsearch.training.trainer import Trainer
 
 __all__ = ["Lanes"]
@@ -40,7 +39,7 @@ class Lanes:
         connection: The process's end of the pipe.
     """
 
-    def __init__(self, connection: Connection) -> None:
+    def __init__(self, connection: Channel) -> None:
         self._connection = connection
         self._saying = threading.Lock()
         self._lanes: dict[int, _Lane] = {}
@@ -59,7 +58,7 @@ class Lanes:
         with open(os.devnull, "w", encoding="utf-8") as nowhere:  # for what prints past Python
             for descriptor in (1, 2):
                 os.dup2(nowhere.fileno(), descriptor)
-        sys.stdout = sys.stderr = self._prints  # type: ignore[assignment]  # a stream like any other
+        sys.stdout = sys.stderr = self._prints
         message = first
         with contextlib.suppress(EOFError, OSError):
             while True:

@@ -187,10 +187,11 @@ class Program:
             begun = np.asarray(starts, dtype="int32")
             state = self._several_all[kind](state, numbers, rows, places, begun, count, size=size)
         for step in range(count) if not self._looped else ():
-            begun = [(start + step) * size for start in starts]
-            places = np.stack([order[place : place + size] for place, order in zip(begun, orders, strict=True)])
+            firsts = [(start + step) * size for start in starts]
+            places = np.stack([order[first : first + size] for first, order in zip(firsts, orders, strict=True)])
             state = self._several[kind](state, numbers, rows, places)
-        return _parted(state, len(states))
+        parts: list[State] = _parted(state, len(states))
+        return parts
 
     def check(self, state: State, knobs: Sequence[float], rows: Rows, order: NDArray[np.int32], size: int) -> None:
         """Find out whether the steps can be compiled at all; JAX keeps what it traces here for the first of them.
@@ -256,17 +257,19 @@ def _places(order: Any, start: Any, *, number: Any, size: int) -> Any:
     return lax.dynamic_slice_in_dim(order, (start + number) * size, size)
 
 
-@jax.jit
-def _joined(states: tuple[State, ...]) -> State:
+def _join(states: tuple[State, ...]) -> State:
     """The states of several trainings as one, whose arrays have another axis, the first."""
     joined: State = jax.tree.map(lambda *values: jax.numpy.stack(values), *states)
     return joined
 
 
-@partial(jax.jit, static_argnums=1)
-def _parted(state: State, count: int) -> list[State]:
+def _part(state: State, count: int) -> list[State]:
     """The states of several trainings that were one."""
     return [jax.tree.map(lambda value, at=place: value[at], state) for place in range(count)]
+
+
+_joined = jax.jit(_join)
+_parted = jax.jit(_part, static_argnums=1)
 
 
 _programs: dict[tuple[str, bool], Program] = {}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import random
 import time
 from collections.abc import Callable
@@ -42,7 +43,7 @@ def rate(request: Rate, warm: Callable[[], None]) -> Rated:
     built = replace(built, recipe=replace(built.recipe, training=training))
     objective = Objective.parse(trainer.space.objective)
     watch = _Counting(request.seconds, warm, training.batch_size, len(trainer.data.train))
-    try:
+    with contextlib.suppress(Leaving):
         fit(
             built,
             trainer.data.train,
@@ -56,8 +57,6 @@ def rate(request: Rate, warm: Callable[[], None]) -> Rated:
             metrics=trainer.space.metrics,
             engine=request.setup.engine,
         )
-    except Leaving:
-        pass
     return Rated(watch.rows)
 
 

@@ -18,7 +18,7 @@ from hpsearch.training.watch import Leaving
 
 if TYPE_CHECKING:
     from hpsearch.recipe import Recipe
-    from hpsearch.resolve import Suggest
+    from hpsearch.resolve import Suggest as Asked
     from hpsearch.training.build import Built
 
 __all__ = ["Answer", "Trainer"]
@@ -241,7 +241,7 @@ class Trainer:
 
         return (self.space.baselines or {})[baseline] if baseline else resolve(self.space.search, suggest)
 
-    def built(self, recipe: Recipe, suggest: Suggest) -> Built:
+    def built(self, recipe: Recipe, suggest: Asked) -> Built:
         """The network of a recipe, pretrained weights taken from this machine where they are.
 
         Args:

@@ -110,6 +110,7 @@ class Turns:
         finally:
             with self._changed:
                 program.members -= 1
+                self._changed.notify_all()
 
     @contextlib.contextmanager
     def alone(self) -> Iterator[None]:
@@ -164,17 +165,25 @@ class Turns:
         if self._busy or not self._waiting:
             return []
         self._busy = True
-        first = self._waiting.pop(0)
-        program, pace = first.program, first.program.paces[first.kind]
-        most = program.members if first.whole else 1
-        if any(pace.pays(width, width * first.left) for width in _widths(most)):
-            self._changed.wait_for(lambda: len(self._like(first)) + 1 >= most, GATHER)
-        there = [first, *self._like(first)]
+        oldest = self._waiting.pop(0)  # so that nobody takes it back
+        program, pace = oldest.program, oldest.program.paces[oldest.kind]
+        if any(pace.pays(width, width * oldest.left) for width in _widths(program.members)):
+            self._changed.wait_for(lambda: self._are_all_there(program), GATHER)
+        self._waiting.insert(0, oldest)
+        # Those that validate go first: then they can train with the others, and are with them from there on.
+        first = next((piece for piece in self._waiting if piece.program is program and piece.kind == "test"), oldest)
+        self._waiting.remove(first)
+        pace = program.paces[first.kind]
+        there = [first, *self._like(first)] if first.whole else [first]
         for width in _widths(len(there)):
             if pace.pays(width, sum(piece.left for piece in there[:width])):
                 self._waiting = [piece for piece in self._waiting if piece not in there[:width]]
                 return there[:width]
         return [first]
+
+    def _are_all_there(self, program: Program) -> bool:
+        """Whether each training that a program is used by has asked for something, whatever it is."""
+        return sum(piece.program is program for piece in self._waiting) + 1 >= program.members
 
     def _like(self, first: Piece) -> list[Piece]:
         return [piece for piece in self._waiting if piece.alike == first.alike and piece.whole]
