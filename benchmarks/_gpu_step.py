@@ -9,9 +9,9 @@ import jax
 import jax.numpy as jnp
 import keras
 from _gpu import Setting, table, write
-from _training import Seconds, noise
+from _training import Seconds, network, noise
 
-from hpsearch import SGD, ConvNet, Model, Recipe, Stage, Training
+from hpsearch import Recipe
 from hpsearch.data.parts import Part
 from hpsearch.resolve import from_answers
 from hpsearch.training.build import build
@@ -22,29 +22,6 @@ from hpsearch.training.measure import measure
 __all__ = ["step"]
 
 INPUTS = image_inputs((32, 32, 3), 10, 255.0)
-
-
-def _network(widths: tuple[int, ...], epochs: int, batch: int, precision: str = "float32") -> Recipe:
-    """A network of two convolutions a stage.
-
-    Args:
-        widths: Filters of each stage.
-        epochs: How long it is trained.
-        batch: Images a step.
-        precision: Bits.
-    """
-    stages = [Stage(filters=(width, width)) for width in widths]
-    return Recipe(
-        model=Model(
-            body=ConvNet(stages=stages, batchnorm="before_activation", batchnorm_momentum=0.9), pooling="average"
-        ),
-        training=Training(
-            epochs=epochs,
-            batch_size=batch,
-            optimizer=SGD(learning_rate=0.1, momentum=0.9),
-            precision=precision,
-        ),
-    )
 
 
 def step(setting: Setting) -> None:
@@ -60,7 +37,7 @@ def step(setting: Setting) -> None:
     rows = []
     for precision in ("float32", "mixed_bfloat16"):
         for batch in batches:
-            recipe = _network(widths, epochs, batch, precision)
+            recipe = network(widths, epochs, batch, precision)
             flops = 3 * measure(recipe, INPUTS).flops  # backwards takes about twice what forwards takes
             rates = {engine: _images_a_second(recipe, engine, train, held_out) for engine in ("fit", "device")}
             rows.append({"precision": precision, "batch": batch, "flops": flops, **rates})

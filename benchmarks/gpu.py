@@ -7,9 +7,10 @@ epochs; on CIFAR-10 94 % on the test part after ten minutes of search, 96 % afte
     python benchmarks/gpu.py step --output results/reference/gpu
     python benchmarks/gpu.py sweep --finals --output results/reference/gpu
 
-`step` is images a second by `fit` and by the device engine, against the device's matrix products; `trials` is trials an
-hour beside Keras Tuner; `sweep` searches `spaces/cifar_fast.py`, and goes on where the last call ended; `memory` lets
-networks that are too large fail. `--tiny` does all of it on a few images, where there is no GPU.
+`step` is images a second by `fit` and by the device engine, against the device's matrix products; `pack` is the same of
+several trainings at a time; `trials` is trials an hour beside Keras Tuner; `sweep` searches `spaces/cifar_fast.py`, and
+goes on where the last call ended; `memory` lets networks that are too large fail. `--tiny` does all of it on a few
+images, where there is no GPU.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ TINY = 100.0
 def main() -> None:
     """Do one part."""
     parser = argparse.ArgumentParser(description="Figures of a GPU.")
-    parser.add_argument("part", choices=("prepare", "step", "trials", "sweep", "memory"))
+    parser.add_argument("part", choices=("prepare", "step", "pack", "trials", "sweep", "memory"))
     parser.add_argument("--output", type=Path, default=Path("results/reference/gpu"), help="a folder")
     parser.add_argument("--tiny", action="store_true", help="a few images only")
     parser.add_argument("--seconds", type=float, help="how long a part that searches may take")
@@ -46,6 +47,10 @@ def main() -> None:
         from _gpu_step import step
 
         step(setting)
+    elif options.part == "pack":
+        from _gpu_pack import pack
+
+        pack(setting)
     elif options.part == "trials":
         from _gpu_trials import trials
 

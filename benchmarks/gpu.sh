@@ -2,7 +2,7 @@
 # The figures of a GPU, part by part; each part ends within nine minutes on one H200, without a network:
 #
 #   benchmarks/gpu.sh                      every part
-#   benchmarks/gpu.sh step trials          some of: step trials sweep memory
+#   benchmarks/gpu.sh step trials          some of: step pack trials sweep memory
 #   TINY=1 benchmarks/gpu.sh step          the same on a few images, to see that it works where there is no GPU
 #
 # A bare machine needs JAX for its GPU and what `python benchmarks/gpu.py prepare` put into .gpu/ beside the repository:
@@ -13,6 +13,7 @@ cd "$(dirname "$0")/.."
 PYTHON=${PYTHON:-python3}
 OUTPUT=${OUTPUT:-results/reference/gpu}
 export KERAS_BACKEND=jax
+export XLA_PYTHON_CLIENT_PREALLOCATE=false # the device is shared with processes that a part starts
 export PYTHONPATH="$PWD/search${PYTHONPATH:+:$PYTHONPATH}"
 
 if ! "$PYTHON" -c 'import keras, keras_tuner, optuna' 2>/dev/null && [ -d .gpu/wheels ]; then
@@ -20,7 +21,7 @@ if ! "$PYTHON" -c 'import keras, keras_tuner, optuna' 2>/dev/null && [ -d .gpu/w
   export PYTHONPATH="$PYTHONPATH:$PWD/.gpu/site"
 fi
 mkdir -p "$OUTPUT"
-for part in ${*:-step trials sweep memory}; do
+for part in ${*:-step pack trials sweep memory}; do
   echo "== $part"
   "$PYTHON" benchmarks/gpu.py "$part" --output "$OUTPUT" ${TINY:+--tiny}
 done

@@ -1,7 +1,7 @@
 """CIFAR-10 in a few epochs: networks as in speed records, beside what one would write first.
 
 The records: Page, "How to train your ResNet", 2018; Jordan, "94% on CIFAR-10 in 3.29 seconds on a single GPU", 2024.
-Here is what they say of the network, with schedules, SGD and label smoothing. Run it with one of:
+Muon is that of Jordan et al., "Muon: an optimizer for hidden layers in neural networks", 2024. Run it with one of:
 
     hpsearch check spaces/cifar_fast.py --time
     hpsearch run spaces/cifar_fast.py --for 1h --data-dir ~/data        # downloads CIFAR-10 where it is not in ~/data
@@ -17,11 +17,13 @@ from hpsearch import (
     ConvNet,
     Cosine,
     Model,
+    Muon,
     OneCycle,
     Recipe,
     Space,
     Stage,
     Training,
+    Triangular,
     Whitening,
     between,
     one_of,
@@ -71,6 +73,9 @@ searched = {
 # ---- training
 
 moved = Augment(flip="horizontal", translation=0.0625)  # by up to two pixels
+alternating = Augment(flip="alternating", translation=0.0625)
+covered = Augment(flip="alternating", translation=0.125, cutout=0.25)
+mixed = Augment(flip="alternating", translation=0.125, cutmix=1.0)  # for long trainings
 
 search = Recipe(
     model=Model(
@@ -93,10 +98,18 @@ search = Recipe(
                 learning_rate=between(3e-4, 0.03, log=True),
                 weight_decay=between(1e-4, 0.1, log=True),
             ),
+            Muon(
+                learning_rate=between(3e-4, 0.03, log=True),
+                weight_decay=between(1e-4, 0.1, log=True),
+            ),
         ),
-        schedule=one_of(cosine=Cosine(warmup=0.2), cycle=OneCycle()),
+        bias_rate=one_of(1.0, 8.0, 64.0),
+        schedule=one_of(cosine=Cosine(warmup=0.2), cycle=OneCycle(), triangular=Triangular()),
         label_smoothing=one_of(0.0, 0.1, 0.2),
-        augment=one_of(flipped=Augment(flip="horizontal"), moved=moved),
+        average=one_of(None, 0.99),
+        augment=one_of(
+            flipped=Augment(flip="horizontal"), moved=moved, alternating=alternating, covered=covered, mixed=mixed
+        ),
     ),
 )
 

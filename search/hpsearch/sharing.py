@@ -13,7 +13,7 @@ from hpsearch.executors.local import LocalExecutor
 from hpsearch.messages import Go, Refused, Setup
 from hpsearch.running import refusal
 
-__all__ = ["PerDevice", "slots_of"]
+__all__ = ["PerDevice", "rows_a_second", "slots_of"]
 
 PerDevice = int | Literal["auto"]
 
@@ -52,7 +52,7 @@ def _measured(setup: Setup, devices: str | None, tell: Callable[[str], None]) ->
     best, number, once = 0.0, 1, 0.0
     tried = 1
     while tried <= most:
-        rows = _rows(setup, [slot for slot in slots_for(devices, tried) if slot.device == first.device])
+        rows = rows_a_second(setup, [slot for slot in slots_for(devices, tried) if slot.device == first.device])
         if rows is None:
             tell(f"{tried} at a time do not fit.")
             break
@@ -67,8 +67,12 @@ def _measured(setup: Setup, devices: str | None, tell: Callable[[str], None]) ->
     return number
 
 
-def _rows(setup: Setup, slots: Sequence[Slot]) -> float | None:
-    """Rows a second of so many processes together; None where not all of them can train, unless it is one alone.
+def rows_a_second(setup: Setup, slots: Sequence[Slot]) -> float | None:
+    """Rows a second, such as images, of processes that train at the same time; None where several do not fit.
+
+    Args:
+        setup: What they load.
+        slots: A place for each.
 
     Raises:
         HpsearchError: One alone cannot train.

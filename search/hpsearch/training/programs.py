@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from hpsearch.training.knobs import knobs_of, turned
 from hpsearch.training.pace import Pace
 
-__all__ = ["Program", "Rows", "State", "loops_on_device", "program_for", "state_of", "take_state"]
+__all__ = ["Program", "Rows", "State", "forget", "known", "loops_on_device", "program_for", "state_of", "take_state"]
 
 KEPT = 8
 """So many programs are kept; each holds on to the network that it was traced with."""
@@ -291,6 +291,16 @@ def program_for(trainer: Any, shape: str, looped: bool | None = None) -> Program
         while len(_programs) > KEPT:
             del _programs[next(iter(_programs))]
     return program
+
+
+def known() -> list[Program]:
+    """The programs that are kept, the last one last."""
+    return list(_programs.values())
+
+
+def forget() -> None:
+    """Keep no program."""
+    _programs.clear()
 
 
 def _variables(trainer: Any) -> tuple[Sequence[Any], ...]:
