@@ -17,11 +17,14 @@ from hpsearch import (
     Dense,
     HyperModel,
     Model,
+    Muon,
     OneCycle,
     Plateau,
     Recipe,
     Stage,
     Training,
+    Triangular,
+    Whitening,
 )
 from hpsearch.data.parts import image_part
 from hpsearch.errors import InputError
@@ -82,6 +85,36 @@ RECIPES = {
     "weighted": Recipe(
         model=Model(body=NET),
         training=Training(epochs=2, batch_size=64, class_weight="balanced", label_smoothing=0.1),
+    ),
+    "as records are trained": Recipe(
+        model=Model(
+            body=replace(
+                NET,
+                stem=Whitening(kernel_size=2, activation="gelu"),
+                initializer="dirac",
+                dropout=0.1,
+                batchnorm_scale=False,
+            ),
+            logit_scale=0.2,
+            flip_averaging=True,
+        ),
+        training=Training(
+            epochs=3,
+            batch_size=64,
+            optimizer=Muon(learning_rate=0.01, weight_decay=0.1),
+            schedule=Triangular(),
+            bias_rate=4.0,
+            label_smoothing=0.1,
+            augment=Augment(flip="alternating", translation=0.1, cutout=0.2),
+        ),
+    ),
+    "averaged": Recipe(
+        model=Model(body=NET),
+        training=Training(epochs=3, batch_size=64, average=0.9, optimizer=SGD(learning_rate=0.1, momentum=0.9)),
+    ),
+    "mixed": Recipe(
+        model=Model(body=NET),
+        training=Training(epochs=2, batch_size=64, augment=Augment(mixup=0.2, cutmix=1.0)),
     ),
     "16 bits": Recipe(model=Model(body=NET), training=Training(epochs=2, batch_size=64, precision="mixed_bfloat16")),
 }
@@ -392,6 +425,19 @@ def test_the_knobs_of_a_training_are_what_it_was_told():
     found.compile(phases_of(recipe.training, recipe.model)[0], 40)
     values = [round(knob.value, 6) for knob in knobs_of(found.trainer)]
     assert values == [0.2, 0.2, 0.3, 0.02, 0.001, 40, 20, 0.1, 0.2, 0.1]
+
+
+def test_the_knobs_of_a_network_that_is_validated_both_ways_are_found_within_it():
+    from hpsearch.training.compiling import Trained
+    from hpsearch.training.plan import phases_of
+
+    recipe = Recipe(
+        model=Model(body=replace(NET, dropout=0.2), flip_averaging=True),
+        training=Training(epochs=4, optimizer=Muon(weight_decay=0.02), augment=Augment(mixup=0.2)),
+    )
+    found = Trained(build(recipe, INPUTS, from_answers({})), INPUTS, 0)
+    found.compile(phases_of(recipe.training, recipe.model)[0], 40)
+    assert [round(knob.value, 6) for knob in knobs_of(found.trainer)] == [0.2, 0.2, 0.02, 0.02]
 
 
 # ---- which engine is taken

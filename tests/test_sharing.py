@@ -1,0 +1,101 @@
+"""How many processes train on a device at a time, where that is measured."""
+
+import pytest
+
+from hpsearch import sharing
+from hpsearch.errors import DataError, HpsearchError, InputError
+from hpsearch.executors.base import Slot
+from hpsearch.executors.devices import slots_for
+from hpsearch.messages import Setup
+from hpsearch.sharing import rows_a_second, slots_of
+
+SPACE = """
+space = Space(
+    data="digits",
+    search=Recipe(
+        model=Model(body=ConvNet(stages=[Stage(filters=between(2, 4))])),
+        training=Training(epochs=2, batch_size=64, early_stopping=1),
+    ),
+)
+"""
+
+
+@pytest.fixture
+def measured(monkeypatch):
+    """Give rows a second by the number of processes; returns what was said and the number that is chosen."""
+
+    def choose(rows, cores=64):
+        def fake(setup, slots):
+            assert all(isinstance(slot, Slot) for slot in slots)
+            return rows[len(slots)]
+
+        monkeypatch.setattr(sharing, "rows_a_second", fake)
+        monkeypatch.setattr(sharing, "cores", lambda: cores)
+        said = []
+        slots = slots_of(Setup("space.py", "."), "cpu", "auto", 1, said.append)
+        return len(slots), said
+
+    return choose
+
+
+class TestChoice:
+    def test_the_number_that_trains_most(self, measured):
+        number, said = measured({1: 1000.0, 2: 1900.0, 4: 2000.0})
+        assert number == 2
+        assert said == [
+            "Measuring how many processes train most on cpu ...",
+            "1 at a time: 1,000 rows a second.",
+            "2 at a time: 1,900 rows a second, 1.90 times as many.",
+            "4 at a time: 2,000 rows a second, 2.00 times as many.",
+            "2 at a time it is; --per-device 2 says so without measuring.",
+        ]
+
+    def test_one_where_more_gain_too_little(self, measured):
+        assert measured({1: 1000.0, 2: 1090.0})[0] == 1
+
+    def test_as_many_as_fit(self, measured):
+        number, said = measured({1: 1000.0, 2: 2000.0, 4: None})
+        assert number == 2
+        assert "4 at a time do not fit." in said
+
+    def test_no_more_than_there_are_cores(self, measured):
+        assert measured({1: 1000.0, 2: 2000.0, 4: 4000.0}, cores=6)[0] == 4
+        assert measured({1: 1000.0}, cores=1)[0] == 1
+
+    def test_never_more_than_a_few(self, measured):
+        assert measured({2**power: 1000.0 * 2**power for power in range(8)})[0] == sharing.MOST
+
+    def test_a_number_is_taken_as_it_is(self, monkeypatch):
+        monkeypatch.setattr(sharing, "rows_a_second", lambda *given: pytest.fail("nothing is to be measured"))
+        assert slots_of(Setup("space.py", "."), "cpu", 3, 1, pytest.fail) == slots_for("cpu", 3)
+
+
+class TestMeasuring:
+    """Real processes that train at the same time."""
+
+    @pytest.fixture(autouse=True)
+    def _quick(self, monkeypatch):
+        monkeypatch.setattr(sharing, "SECONDS", 0.5)
+
+    @pytest.mark.parametrize("number", [1, 2])
+    def test_it_counts_rows(self, number, tmp_path, write_space):
+        space = write_space(tmp_path / "mine.py", SPACE)
+        assert rows_a_second(Setup(space, tmp_path, subset=400), slots_for("cpu", number)) > 100
+
+    def test_one_that_cannot_train_says_why(self, tmp_path, write_space):
+        space = write_space(tmp_path / "mine.py", SPACE.replace('"digits"', 'Images("nowhere", size=8)'))
+        with pytest.raises((DataError, InputError), match="nowhere"):
+            rows_a_second(Setup(space, tmp_path), slots_for("cpu"))
+
+    def test_several_that_cannot_are_no_error(self, tmp_path, write_space, monkeypatch):
+        space = write_space(tmp_path / "mine.py", SPACE)
+        slots = [Slot(number, "gpu 0", (("HPSEARCH_EXPECTS_GPU", "1"),)) for number in range(2)]
+        setup = Setup(space, tmp_path, subset=200)
+        assert rows_a_second(setup, slots) is None
+        with pytest.raises(HpsearchError, match="sees no GPU"):
+            rows_a_second(setup, slots[:1])
+
+
+def test_what_is_no_number_is_refused(cli):
+    said = cli("run", "spaces/digits.py", "--per-device", "many")
+    assert said.sentence == "--per-device got 'many'; allowed: auto, or a whole number, 1 or more."
