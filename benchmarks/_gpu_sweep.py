@@ -25,15 +25,16 @@ def sweep(setting: Setting, finals: bool) -> None:
         setting: Where and how long.
         finals: Whether to train the best again with several seeds, and to open the test part.
     """
-    results = PACKED / "results"
+    folder = setting.output / "work" if setting.tiny else PACKED
+    results = folder / "results"
     results.mkdir(parents=True, exist_ok=True)
-    carried = PACKED / "sweep.tar"
+    carried = folder / "sweep.tar"
     if carried.exists() and not (results / STUDY).exists():
         with tarfile.open(carried) as archive:
             archive.extractall(results, filter="data")
     space = ROOT / "spaces" / "cifar_fast.py"
     changes = [['data="cifar10"', 'data="digits"']] if setting.tiny else []
-    space = copied(space, changes, PACKED / "spaces")
+    space = copied(space, changes, folder / "spaces")
     limits = ["--epochs", "2", "--subset", "200"] if setting.tiny else []
     data = given("--data-dir", cifar_folder())
     spent = _spent(results)

@@ -70,7 +70,7 @@ def hpsearch(*arguments: object, results: Path, read: bool = False) -> str:
     start = "from hpsearch.cli.main import main; main(prog_name='hpsearch')"
     told = subprocess.run(
         [sys.executable, "-c", start, *map(str, arguments), "--results", str(results)],
-        env={**os.environ, "PYTHONPATH": str(SOURCE)},
+        env={**os.environ, "PYTHONPATH": os.pathsep.join([str(SOURCE), os.environ.get("PYTHONPATH", "")])},
         check=True,
         text=True,
         stdout=subprocess.PIPE if read else sys.stderr,
