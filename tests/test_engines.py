@@ -317,6 +317,15 @@ def test_a_checkpoint_of_one_engine_serves_the_other(digits, choose, tmp_path):
     same(rest, epochs[1:])
 
 
+@ON_JAX
+def test_a_training_that_was_killed_when_all_was_done_is_still_that_of_its_engine(digits, choose, tmp_path):
+    saving = Saving(tmp_path, "recipe")
+    asked = choose("looped")
+    trained(RECIPES["plain"], digits, asked, saving=saving)
+    outcome, _, _ = trained(RECIPES["plain"], digits, asked, saving=saving)
+    assert outcome.engine == "device"
+
+
 def asks_for_numbers(hp):
     """A network that JAX cannot compile: it asks what its numbers are."""
 

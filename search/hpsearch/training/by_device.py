@@ -94,6 +94,7 @@ class Device:
             UnsuitedError: The model cannot be compiled; nothing was changed.
         """
         self._run = _Run(work, self._looped)
+        work.course.progress.engine = self.name
         self._run.train()
 
     def score(self, places: NDArray[np.int64]) -> dict[str, float] | None:

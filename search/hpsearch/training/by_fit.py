@@ -27,6 +27,7 @@ class Fit:
             work: What and how.
         """
         course, callbacks = work.course, work.callbacks()
+        course.progress.engine = self.name
         at_once = int(course.trainer.steps_per_execution or 1)
         feed = Feed(work.x, work.labels, work.batch_size, work.seed, at_once, like=work.like)
         course.on_epoch = feed.begin

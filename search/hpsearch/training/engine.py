@@ -60,11 +60,6 @@ class Engine(Protocol):
     One engine does one training, phase by phase.
     """
 
-    @property
-    def name(self) -> str:
-        """What it is called; of several that took turns, the one that trained last."""
-        ...
-
     def train(self, work: Work) -> None:
         """Train to the end of the phase.
 

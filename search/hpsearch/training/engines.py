@@ -50,11 +50,6 @@ class WhereSuited:
     def __init__(self) -> None:
         self._now: Engine = Fit()
 
-    @property
-    def name(self) -> str:
-        """Of the engine that trained last."""
-        return self._now.name
-
     def train(self, work: Work) -> None:
         """Train to the end of the phase.
 

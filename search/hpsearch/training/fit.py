@@ -103,7 +103,7 @@ def fit(
         raise NotFiniteError(f"the {metric} was never finite.")
     course.network.set_weights(course.weights)
     if not course.over:
-        return Outcome(course.progress.best, course.progress.best_epoch, None, chosen.name)
+        return Outcome(course.progress.best, course.progress.best_epoch, None, course.progress.engine)
     scored, part = plan.scored()
     places = _sample(len(part), min(max(len(validation), TRAIN_SCORE_LEAST), TRAIN_SCORE_MOST))
     known = chosen.score(places) if part is plan.parts[0] else None
@@ -111,7 +111,7 @@ def fit(
         some = part if len(places) == len(part) else part.take(places)
         known = evaluate(scored, some, inputs, callbacks=[Beats(course)], metrics=measured)
     train_score = named(known)[metric.removeprefix("val_")]
-    return Outcome(course.progress.best, course.progress.best_epoch, train_score, chosen.name)
+    return Outcome(course.progress.best, course.progress.best_epoch, train_score, course.progress.engine)
 
 
 def refit(

@@ -27,6 +27,7 @@ class Progress:
         history: What the whole epochs gave.
         phase: Which phase they have come to, from 0.
         before: Whole epochs of the phases before it.
+        engine: What trained last: ``fit`` or ``device``.
     """
 
     epochs: int = 0
@@ -39,6 +40,7 @@ class Progress:
     history: list[Epoch] = field(default_factory=list)
     phase: int = 0
     before: int = 0
+    engine: str = "fit"
 
     def said(self) -> dict[str, Any]:
         """As JSON can say it."""
@@ -48,5 +50,6 @@ class Progress:
     @staticmethod
     def heard(said: Mapping[str, Any]) -> Progress:
         """What `said` gave."""
+        said = {"engine": "fit", **said}  # there were checkpoints before there was a choice
         known = {each.name: said[each.name] for each in fields(Progress)}
         return Progress(**{**known, "history": [Epoch(*epoch) for epoch in said["history"]]})
