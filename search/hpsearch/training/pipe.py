@@ -17,7 +17,7 @@ from hpsearch.study.trial import Epoch, TrialFolder
 from hpsearch.training.checkpoint import NoRoomError
 from hpsearch.training.watch import Verdict, Watch
 
-__all__ = ["Channel", "Dropped", "LeaveAsked", "Pipe", "PipeWatch", "RefitWatch", "refusal"]
+__all__ = ["TERMINATED", "Channel", "Dropped", "LeaveAsked", "Pipe", "PipeWatch", "RefitWatch", "refusal"]
 
 LOOK_SECONDS = 0.05
 """How often a worker that trains looks whether something was said, which takes some ten microseconds."""
