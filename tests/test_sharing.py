@@ -83,7 +83,7 @@ class TestMeasuring:
         assert rows_a_second(Setup(space, tmp_path, subset=400), slots_for("cpu", number)) > 100
 
     def test_one_that_cannot_train_says_why(self, tmp_path, write_space):
-        space = write_space(tmp_path / "mine.py", SPACE.replace('"digits"', 'Images("nowhere", size=8)'))
+        space = write_space(tmp_path / "mine.py", SPACE.replace('"digits"', 'ImageFolder("nowhere", size=8)'))
         with pytest.raises((DataError, InputError), match="nowhere"):
             rows_a_second(Setup(space, tmp_path), slots_for("cpu"))
 

@@ -31,7 +31,7 @@ from hpsearch.training.pretrained import local_files, to_download, with_local_we
 from hpsearch.training.reading import check_reading, check_windows
 from hpsearch.training.timing import timed
 
-__all__ = ["at_random", "baseline_costs", "check_buildable", "inspect_space"]
+__all__ = ["DRAWS", "at_random", "baseline_costs", "check_buildable", "inspect_space"]
 
 DRAWS = 200
 """A space is refused where none of so many draws fits the images."""
