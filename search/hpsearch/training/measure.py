@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import random
-import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -125,16 +124,16 @@ def _without_a_trace() -> Iterator[None]:
     """
     from keras.src.backend.common import global_state  # clear_session, which is public, forgets for good
 
-    before, drawn = global_state.GLOBAL_STATE_TRACKER, random.getstate()
-    within = threading.local()
-    vars(within).update({name: value for name, value in vars(before).items() if name != "uninitialized_variables"})
-    if hasattr(before, "object_name_uids"):
-        within.object_name_uids = before.object_name_uids.copy()
-    global_state.GLOBAL_STATE_TRACKER = within
+    mine = vars(global_state.GLOBAL_STATE_TRACKER)  # what Keras remembers for this thread; others may be training
+    before, drawn = dict(mine), random.getstate()
+    mine.pop("uninitialized_variables", None)
+    if "object_name_uids" in mine:
+        mine["object_name_uids"] = mine["object_name_uids"].copy()
     try:
         yield
     finally:
-        global_state.GLOBAL_STATE_TRACKER = before
+        mine.clear()
+        mine.update(before)
         random.setstate(drawn)
 
 
