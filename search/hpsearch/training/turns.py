@@ -95,6 +95,7 @@ class Turns:
         self._changed = threading.Condition()
         self._waiting: list[Piece] = []
         self._busy = False
+        self._before_pieces = 0
 
     @contextlib.contextmanager
     def among(self, program: Program) -> Iterator[None]:
@@ -114,9 +115,11 @@ class Turns:
 
     @contextlib.contextmanager
     def alone(self) -> Iterator[None]:
-        """While no piece is done."""
+        """While no piece is done; whoever waits for this comes before all pieces."""
         with self._changed:
+            self._before_pieces += 1
             self._changed.wait_for(lambda: not self._busy)
+            self._before_pieces -= 1
             self._busy = True
         try:
             yield
@@ -162,7 +165,7 @@ class Turns:
 
     def _group(self) -> list[Piece]:
         """What is to be done by whoever asks; nothing while something is done."""
-        if self._busy or not self._waiting:
+        if self._busy or self._before_pieces or not self._waiting:
             return []
         self._busy = True
         oldest = self._waiting.pop(0)  # so that nobody takes it back
