@@ -5,6 +5,7 @@ import json
 import random
 import subprocess
 import sys
+import threading
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -38,7 +39,7 @@ from hpsearch.spacefile import load_space
 from hpsearch.training.build import UserCodeError, build, build_network, without_weights
 from hpsearch.training.inputs import declared_inputs, image_inputs
 from hpsearch.training.inspection import at_random, baseline_costs
-from hpsearch.training.measure import measure, measure_network
+from hpsearch.training.measure import _without_a_trace, measure, measure_network
 
 ROOT = Path(__file__).resolve().parents[1]
 SPACES = [path for path in sorted((ROOT / "spaces").glob("*.py")) if path.name != "build_hp.py"]
@@ -383,3 +384,23 @@ def test_every_network_of_the_benchmark_can_be_measured():
     for case in benchmark.CASES.values():
         inputs = image_inputs((case.side, case.side, 3), 10, 255.0)
         assert measure(recipe(case.model, batch_size=case.batch, optimizer=case.optimizer), inputs).memory > 10_000_000
+
+
+def test_what_keras_remembers_for_other_threads_stays_theirs_meanwhile():
+    """Another trial of this process may be training."""
+    policies, measured, asked = [], threading.Event(), threading.Event()
+
+    def other():
+        keras.config.set_dtype_policy("mixed_bfloat16")
+        asked.set()
+        measured.wait(60)
+        policies.append(keras.config.dtype_policy().name)
+
+    thread = threading.Thread(target=other)
+    thread.start()
+    asked.wait(60)
+    with _without_a_trace():
+        measured.set()
+        thread.join()
+    assert policies == ["mixed_bfloat16"]
+    assert keras.config.dtype_policy().name == "float32"
