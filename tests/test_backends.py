@@ -37,7 +37,7 @@ space = Space(
             flip_averaging=True,
         ),
         training=Training(
-            epochs=2,
+            epochs=8,
             batch_size=64,
             optimizer=Muon(learning_rate=0.01),
             schedule=Triangular(),
