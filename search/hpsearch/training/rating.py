@@ -5,11 +5,12 @@ from __future__ import annotations
 import contextlib
 import random
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 
 from hpsearch.errands import Rate, Rated
 from hpsearch.errors import ModelError, SpaceError, WeightsError
+from hpsearch.recipe import Recipe
 from hpsearch.resolve import Suggest, from_answers, resolve
 from hpsearch.space import Objective
 from hpsearch.trained import missing_files
@@ -61,21 +62,22 @@ def rate(request: Rate, warm: Callable[[], None]) -> Rated:
 
 
 def _typical(trainer: Trainer) -> Built:
-    """The first network made by hand whose files are there, or else the first drawn that can be built."""
-    for recipe in (trainer.space.baselines or {}).values():
-        if not missing_files(recipe):
-            return trainer.built(recipe, from_answers({}))
-    draw = at_random(random.Random(0))
-    for _ in range(DRAWS):
+    """The first network made by hand that can be built, or else the first that is drawn."""
+    for recipe, suggest in _candidates(trainer):
         try:
-            return _drawn(trainer, draw)
+            return trainer.built(recipe, suggest)
         except (ModelError, UserCodeError, WeightsError) as error:
             last = error
     raise SpaceError(f"no network of this space can be built, of {DRAWS} drawn; the last: {last}")
 
 
-def _drawn(trainer: Trainer, draw: Suggest) -> Built:
-    return trainer.built(resolve(trainer.space.search, draw), draw)
+def _candidates(trainer: Trainer) -> Iterator[tuple[Recipe, Suggest]]:
+    for recipe in (trainer.space.baselines or {}).values():
+        if not missing_files(recipe):
+            yield recipe, from_answers({})
+    draw = at_random(random.Random(0))
+    for _ in range(DRAWS):
+        yield resolve(trainer.space.search, draw), draw
 
 
 class _Counting(Watch):
