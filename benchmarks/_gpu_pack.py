@@ -20,7 +20,7 @@ from hpsearch.executors.devices import slots_for
 from hpsearch.messages import Setup
 from hpsearch.recipe import Recipe
 from hpsearch.resolve import from_answers
-from hpsearch.sharing import rows_a_second
+from hpsearch.sharing import pace_of
 from hpsearch.training.build import Built, build
 from hpsearch.training.fit import fit
 from hpsearch.training.inputs import image_inputs
@@ -58,9 +58,9 @@ def pack(setting: Setting) -> None:
         for each in lanes
     ]
     apart = [
-        (each["number"], f"{each['rate']:,.0f}", f"{each['rate'] / processes[0]['rate']:.2f}")
+        (each["number"], f"{each['rate']:,.0f}", f"{each['hourly']:,.0f}", _times(each, processes[0]))
         if each["rate"]
-        else (each["number"], "do not fit", "")
+        else (each["number"], "do not fit", "", "")
         for each in processes
     ]
     text = (
@@ -69,9 +69,13 @@ def pack(setting: Setting) -> None:
         "measured on the way, as in a search.\n\n"
         + table(("filters of the stages", "trainings", "images/s in all", "times one", "together at the end"), shown)
         + "\n\nIn processes of their own, the network of the race that is made by hand:\n\n"
-        + table(("processes", "images/s in all", "times one"), apart)
+        + table(("processes", "images/s in all", "trials an hour", "times one"), apart)
     )
     write(setting, "pack", {"images": images, "lanes": lanes, "processes": processes}, text)
+
+
+def _times(each: dict[str, Any], one: dict[str, Any]) -> str:
+    return f"{each['hourly'] / one['hourly']:.2f}"
 
 
 def _in_lanes(recipe: Recipe, number: int, train: Part, held_out: Part) -> dict[str, Any]:
@@ -107,7 +111,7 @@ def _in_lanes(recipe: Recipe, number: int, train: Part, held_out: Part) -> dict[
 
 
 def _in_processes(setting: Setting, numbers: tuple[int, ...]) -> list[dict[str, Any]]:
-    """Images a second of so many processes; 0 where they do not fit."""
+    """Images a second and trials an hour of so many processes; 0 where they do not fit."""
     name, count, held_out = ("digits", 200, 100) if setting.tiny else ("cifar10", 20_000, 2_000)
     found: list[dict[str, Any]] = []
     with TemporaryDirectory() as folder:
@@ -120,8 +124,8 @@ def _in_processes(setting: Setting, numbers: tuple[int, ...]) -> list[dict[str, 
         setup = Setup(space, space.parent)
         for number in numbers:
             try:
-                rate = rows_a_second(setup, slots_for("cpu" if setting.tiny else "0", number))
+                pace = pace_of(setup, slots_for("cpu" if setting.tiny else "0", number))
             except HpsearchError:
-                rate = None
-            found.append({"number": number, "rate": rate or 0.0})
+                pace = None
+            found.append({"number": number, "rate": pace.rows if pace else 0.0, "hourly": pace.hourly if pace else 0.0})
     return found

@@ -7,7 +7,7 @@ from hpsearch.errors import DataError, HpsearchError, InputError
 from hpsearch.executors.base import Slot
 from hpsearch.executors.devices import slots_for
 from hpsearch.messages import Setup
-from hpsearch.sharing import rows_a_second, slots_of
+from hpsearch.sharing import Pace, pace_of, slots_of
 
 SPACE = """
 space = Space(
@@ -22,14 +22,15 @@ space = Space(
 
 @pytest.fixture
 def measured(monkeypatch):
-    """Give rows a second by the number of processes; returns what was said and the number that is chosen."""
+    """Give trials an hour by the number of processes; returns the number that is chosen, and what was said."""
 
     def choose(rows, cores=64):
         def fake(setup, slots):
             assert all(isinstance(slot, Slot) for slot in slots)
-            return rows[len(slots)]
+            found = rows[len(slots)]
+            return found and Pace(7 * found, found)
 
-        monkeypatch.setattr(sharing, "rows_a_second", fake)
+        monkeypatch.setattr(sharing, "pace_of", fake)
         monkeypatch.setattr(sharing, "cores", lambda: cores)
         said = []
         slots = slots_of(Setup("space.py", "."), "cpu", "auto", 1, said.append)
@@ -43,10 +44,10 @@ class TestChoice:
         number, said = measured({1: 1000.0, 2: 1900.0, 4: 2000.0})
         assert number == 2
         assert said == [
-            "Measuring how many processes train most on cpu ...",
-            "1 at a time: 1,000 rows a second.",
-            "2 at a time: 1,900 rows a second, 1.90 times as many.",
-            "4 at a time: 2,000 rows a second, 2.00 times as many.",
+            "Measuring how many trials at a time are trained fastest on cpu ...",
+            "1 at a time: 1,000 trials an hour (7,000 rows a second).",
+            "2 at a time: 1,900 trials an hour (13,300 rows a second), 1.90 times as many.",
+            "4 at a time: 2,000 trials an hour (14,000 rows a second), 2.00 times as many.",
             "2 at a time it is; --per-device 2 says so without measuring.",
         ]
 
@@ -66,7 +67,7 @@ class TestChoice:
         assert measured({2**power: 1000.0 * 2**power for power in range(8)})[0] == sharing.MOST
 
     def test_a_number_is_taken_as_it_is(self, monkeypatch):
-        monkeypatch.setattr(sharing, "rows_a_second", lambda *given: pytest.fail("nothing is to be measured"))
+        monkeypatch.setattr(sharing, "pace_of", lambda *given: pytest.fail("nothing is to be measured"))
         assert slots_of(Setup("space.py", "."), "cpu", 3, 1, pytest.fail) == slots_for("cpu", 3)
 
 
@@ -80,20 +81,23 @@ class TestMeasuring:
     @pytest.mark.parametrize("number", [1, 2])
     def test_it_counts_rows(self, number, tmp_path, write_space):
         space = write_space(tmp_path / "mine.py", SPACE)
-        assert rows_a_second(Setup(space, tmp_path, subset=400), slots_for("cpu", number)) > 100
+        found = pace_of(Setup(space, tmp_path, subset=400), slots_for("cpu", number))
+        assert found.rows > 100
+        # Two epochs of 400 rows take less than a second, and what comes before them, more than nothing.
+        assert 0 < found.hourly < 3600 * found.rows / (2 * 400)
 
     def test_one_that_cannot_train_says_why(self, tmp_path, write_space):
         space = write_space(tmp_path / "mine.py", SPACE.replace('"digits"', 'ImageFolder("nowhere", size=8)'))
         with pytest.raises((DataError, InputError), match="nowhere"):
-            rows_a_second(Setup(space, tmp_path), slots_for("cpu"))
+            pace_of(Setup(space, tmp_path), slots_for("cpu"))
 
     def test_several_that_cannot_are_no_error(self, tmp_path, write_space, monkeypatch):
         space = write_space(tmp_path / "mine.py", SPACE)
         slots = [Slot(number, "gpu 0", (("HPSEARCH_EXPECTS_GPU", "1"),)) for number in range(2)]
         setup = Setup(space, tmp_path, subset=200)
-        assert rows_a_second(setup, slots) is None
+        assert pace_of(setup, slots) is None
         with pytest.raises(HpsearchError, match="sees no GPU"):
-            rows_a_second(setup, slots[:1])
+            pace_of(setup, slots[:1])
 
 
 def test_what_is_no_number_is_refused(cli):

@@ -281,9 +281,11 @@ class Rated:
 
     Args:
         rows: Rows a second, such as images, validation included.
+        trial: Seconds that a trial of all its epochs would take, with what was built and compiled first.
     """
 
     rows: float
+    trial: float
 
 
 @dataclass(frozen=True)

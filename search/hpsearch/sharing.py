@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Literal
 
 from hpsearch.errands import Rate, Rated, Warm
@@ -13,7 +14,7 @@ from hpsearch.executors.local import LocalExecutor
 from hpsearch.messages import Go, Refused, Setup
 from hpsearch.running import refusal
 
-__all__ = ["PerDevice", "rows_a_second", "slots_of"]
+__all__ = ["Pace", "PerDevice", "pace_of", "slots_of"]
 
 PerDevice = int | Literal["auto"]
 
@@ -21,7 +22,7 @@ SECONDS = 6.0
 """How long each number is measured, once everything is compiled."""
 MOST = 16
 GAIN = 1.1
-"""So many times as much has to be trained in all for more processes to be worth it: each takes memory, too."""
+"""So many times as many trials have to be trained for more processes to be worth it: each takes memory, too."""
 
 
 def slots_of(
@@ -48,27 +49,39 @@ def slots_of(
 def _measured(setup: Setup, devices: str | None, tell: Callable[[str], None]) -> int:
     (first, *_) = slots_for(devices)
     most = min(cores(), MOST) if first.device == "cpu" else MOST
-    tell(f"Measuring how many processes train most on {first.device} ...")
+    tell(f"Measuring how many trials at a time are trained fastest on {first.device} ...")
     best, number, once = 0.0, 1, 0.0
     tried = 1
     while tried <= most:
-        rows = rows_a_second(setup, [slot for slot in slots_for(devices, tried) if slot.device == first.device])
-        if rows is None:
+        found = pace_of(setup, [slot for slot in slots_for(devices, tried) if slot.device == first.device])
+        if found is None:
             tell(f"{tried} at a time do not fit.")
             break
-        once = once or rows
-        tell(
-            f"{tried} at a time: {rows:,.0f} rows a second{f', {rows / once:.2f} times as many' if tried > 1 else ''}."
-        )
-        if rows < GAIN * best:
+        once = once or found.hourly
+        more = f", {found.hourly / once:.2f} times as many" if tried > 1 else ""
+        tell(f"{tried} at a time: {found.hourly:,.0f} trials an hour ({found.rows:,.0f} rows a second){more}.")
+        if found.hourly < GAIN * best:
             break
-        best, number, tried = rows, tried, 2 * tried
+        best, number, tried = found.hourly, tried, 2 * tried
     tell(f"{number} at a time it is; --per-device {number} says so without measuring.")
     return number
 
 
-def rows_a_second(setup: Setup, slots: Sequence[Slot]) -> float | None:
-    """Rows a second, such as images, of processes that train at the same time; None where several do not fit.
+@dataclass(frozen=True)
+class Pace:
+    """What several processes do in all.
+
+    Args:
+        rows: Rows a second, such as images, while they train.
+        hourly: Trials an hour, each of all its epochs, with what is built and compiled for it.
+    """
+
+    rows: float
+    hourly: float
+
+
+def pace_of(setup: Setup, slots: Sequence[Slot]) -> Pace | None:
+    """What processes do that train the same network at the same time; None where several do not fit.
 
     Args:
         setup: What they load.
@@ -79,7 +92,7 @@ def rows_a_second(setup: Setup, slots: Sequence[Slot]) -> float | None:
     """
     executor = LocalExecutor(Rate(setup, SECONDS), slots)
     warm: set[int] = set()
-    rated: dict[int, float] = {}
+    rated: dict[int, Rated] = {}
     try:
         for slot in range(len(slots)):
             executor.start(slot)
@@ -91,8 +104,10 @@ def rows_a_second(setup: Setup, slots: Sequence[Slot]) -> float | None:
                         if len(warm) == len(slots):
                             for slot in range(len(slots)):
                                 executor.send(slot, Go())
-                    case Rated(rows=rows):
-                        rated[heard.slot] = rows
+                    case Rated():
+                        rated[heard.slot] = heard.message
+                    case Died() if heard.slot in rated:
+                        pass  # it has said all, and ends
                     case Refused() | Died() if len(slots) > 1:
                         return None
                     case Refused():
@@ -101,4 +116,4 @@ def rows_a_second(setup: Setup, slots: Sequence[Slot]) -> float | None:
                         raise RunError(f"The worker on {slots[0].device} cannot train: {heard.message.sentence}")
     finally:
         executor.close()
-    return sum(rated.values())
+    return Pace(sum(each.rows for each in rated.values()), sum(3600 / each.trial for each in rated.values()))

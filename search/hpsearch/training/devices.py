@@ -12,7 +12,15 @@ import keras
 from hpsearch.data.cache import cached
 from hpsearch.errors import DataError, InputError
 
-__all__ = ["EXPECTS_GPU", "MissingGpuError", "be_deterministic", "check_device", "device_name", "remember_programs"]
+__all__ = [
+    "EXPECTS_GPU",
+    "MissingGpuError",
+    "be_deterministic",
+    "check_device",
+    "device_name",
+    "forget_programs",
+    "remember_programs",
+]
 
 EXPECTS_GPU = "HPSEARCH_EXPECTS_GPU"
 """Set to ``1`` for a worker whose slot is a GPU."""
@@ -80,6 +88,12 @@ def remember_programs() -> None:
         jax.config.update("jax_compilation_cache_dir", str(folder))
         jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.2)
         jax.config.update("jax_persistent_cache_min_entry_size_bytes", 0)
+
+
+def forget_programs() -> None:
+    """Have JAX compile everything, whatever was compiled before, and keep none of it."""
+    if keras.config.backend() == "jax":
+        importlib.import_module("jax").config.update("jax_enable_compilation_cache", False)
 
 
 def _gpu() -> str | None:

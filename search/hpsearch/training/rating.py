@@ -15,6 +15,7 @@ from hpsearch.resolve import Suggest, from_answers, resolve
 from hpsearch.space import Objective
 from hpsearch.trained import missing_files
 from hpsearch.training.build import Built, UserCodeError
+from hpsearch.training.devices import forget_programs
 from hpsearch.training.fit import fit
 from hpsearch.training.inspection import DRAWS, at_random
 from hpsearch.training.trainer import Trainer
@@ -39,11 +40,14 @@ def rate(request: Rate, warm: Callable[[], None]) -> Rated:
         HpsearchError: The space or the data cannot be used.
     """
     trainer = Trainer(request.setup)
+    forget_programs()  # a search has other networks, which are still to be compiled
+    began = time.monotonic()
     built = _typical(trainer)
+    rows = built.recipe.epochs * len(trainer.data.train)
     training = replace(built.recipe.training, early_stopping=None)
     built = replace(built, recipe=replace(built.recipe, training=training))
     objective = Objective.parse(trainer.space.objective)
-    watch = _Counting(request.seconds, warm, training.batch_size, len(trainer.data.train))
+    watch = _Counting(request.seconds, warm, training.batch_size, len(trainer.data.train), began)
     with contextlib.suppress(Leaving):
         fit(
             built,
@@ -58,7 +62,7 @@ def rate(request: Rate, warm: Callable[[], None]) -> Rated:
             metrics=trainer.space.metrics,
             engine=request.setup.engine,
         )
-    return Rated(watch.rows)
+    return Rated(watch.rows, watch.before + rows / watch.rows)
 
 
 def _typical(trainer: Trainer) -> Built:
@@ -83,28 +87,33 @@ def _candidates(trainer: Trainer) -> Iterator[tuple[Recipe, Suggest]]:
 class _Counting(Watch):
     """Counts rows for some seconds, and ends training then."""
 
-    def __init__(self, seconds: float, warm: Callable[[], None], batch_size: int, rows: int) -> None:
+    def __init__(self, seconds: float, warm: Callable[[], None], batch_size: int, rows: int, entered: float) -> None:
         self.rows = 0.0
         """A second."""
+        self.before = 0.0
+        """Seconds until all was compiled, without those of the rows that were done meanwhile."""
         self._seconds = seconds
         self._warm = warm
         self._batch_size = batch_size
         self._of_epoch = rows
-        self._entered: float | None = None
+        self._entered = entered
+        self._stepped: float | None = None
+        self._warmed = 0.0
         self._began: tuple[float, int] | None = None
 
     def step(self, epoch: int, step: int, steps: int | None) -> bool:
         now = time.monotonic()
         done = (epoch - 1) * self._of_epoch + min(step * self._batch_size, self._of_epoch)
-        if self._entered is None:
-            self._entered = now
+        self._stepped = self._stepped or now
         if self._began is None:
-            if done >= STEPS * self._batch_size and now - self._entered >= SECONDS:
+            if done >= STEPS * self._batch_size and now - self._stepped >= SECONDS:
+                self._warmed = now - self._entered
                 self._warm()
                 self._began = time.monotonic(), done
             return False
-        since, before = self._began
-        if now - since < self._seconds:
+        since, first = self._began
+        if now - since < self._seconds or done == first:
             return False
-        self.rows = (done - before) / (now - since)
+        self.rows = (done - first) / (now - since)
+        self.before = max(self._warmed - first / self.rows, 0.0)
         return True
