@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import importlib.metadata
 import json
+import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -21,12 +22,22 @@ class Setting:
     Args:
         output: The folder for its figures.
         tiny: Whether a few images and steps are enough: to see that it works.
-        seconds: How long a part that searches may take.
+        seconds: How long a part may take.
+        begun: When it began, on the monotonic clock.
     """
 
     output: Path
     tiny: bool
     seconds: float
+    begun: float = field(default_factory=time.monotonic)
+
+    def has(self, seconds: float) -> bool:
+        """Whether so many seconds are left; a few images take next to none.
+
+        Args:
+            seconds: What the next figure may take.
+        """
+        return self.tiny or time.monotonic() - self.begun + seconds < self.seconds
 
 
 def device() -> dict[str, Any]:

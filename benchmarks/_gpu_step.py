@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import statistics
 import time
+from itertools import product
 
 import jax
 import jax.numpy as jnp
@@ -21,6 +22,8 @@ from hpsearch.training.measure import measure
 
 __all__ = ["step"]
 
+ROW = 90.0
+"""Seconds that a row may take, compiling included."""
 INPUTS = image_inputs((32, 32, 3), 10, 255.0)
 
 
@@ -34,13 +37,15 @@ def step(setting: Setting) -> None:
     batches = (64,) if setting.tiny else (128, 512, 1024)
     train, held_out = noise(images, 0), noise(max(images // 10, 64), 1)
     peak = _matmul(256 if setting.tiny else 8192)
-    rows = []
-    for precision in ("float32", "mixed_bfloat16"):
-        for batch in batches:
-            recipe = network(widths, epochs, batch, precision)
-            flops = 3 * measure(recipe, INPUTS).flops  # backwards takes about twice what forwards takes
-            rates = {engine: _images_a_second(recipe, engine, train, held_out) for engine in ("fit", "device")}
-            rows.append({"precision": precision, "batch": batch, "flops": flops, **rates})
+    rows, left_out = [], []
+    for precision, batch in product(("float32", "mixed_bfloat16"), batches):
+        if not setting.has(ROW):
+            left_out.append(f"{precision} {batch}")
+            continue
+        recipe = network(widths, epochs, batch, precision)
+        flops = 3 * measure(recipe, INPUTS).flops  # backwards takes about twice what forwards takes
+        rates = {engine: _images_a_second(recipe, engine, train, held_out) for engine in ("fit", "device")}
+        rows.append({"precision": precision, "batch": batch, "flops": flops, **rates})
     found = {"images": images, "epochs": epochs, "widths": widths, "matmul": peak, "rows": rows}
     lines = [
         (
@@ -59,6 +64,7 @@ def step(setting: Setting) -> None:
         f"{epochs - 1} epochs after the first, validation on a tenth included. The device multiplies bfloat16 matrices "
         f"at {peak / 1e12:.1f} TFLOP/s.\n\n{table(header, lines)}"
     )
+    text += f"\n\nThere was no time for {', '.join(left_out)}." if left_out else ""
     write(setting, "step", found, text)
 
 
@@ -84,11 +90,11 @@ def _images_a_second(recipe: Recipe, engine: str, train: Part, held_out: Part) -
 def _matmul(size: int) -> float:
     """Floating-point operations a second of a large matrix product."""
     left = jax.random.normal(jax.random.key(0), (size, size), jnp.bfloat16)
-    product = jax.jit(lambda a, b: a @ b)
-    product(left, left).block_until_ready()
+    multiplied = jax.jit(lambda a, b: a @ b)
+    multiplied(left, left).block_until_ready()
     seconds = []
     for _ in range(5):
         began = time.perf_counter()
-        product(left, left).block_until_ready()
+        multiplied(left, left).block_until_ready()
         seconds.append(time.perf_counter() - began)
     return 2 * size**3 / min(seconds)

@@ -29,7 +29,7 @@ def main() -> None:
     parser.add_argument("part", choices=("prepare", "step", "pack", "trials", "sweep", "memory"))
     parser.add_argument("--output", type=Path, default=Path("results/reference/gpu"), help="a folder")
     parser.add_argument("--tiny", action="store_true", help="a few images only")
-    parser.add_argument("--seconds", type=float, help="how long a part that searches may take")
+    parser.add_argument("--seconds", type=float, help="how long the part may take")
     parser.add_argument("--finals", action="store_true", help="of sweep: finals and the test part as well")
     parser.add_argument("--data", type=Path, help="of prepare: CIFAR-10 as an .npz")
     parser.add_argument("--python", default="3.12", help="of prepare: the Python of the machine with the GPU")
