@@ -22,6 +22,7 @@ __all__ = [
     "random_states",
     "restore_callbacks",
     "restore_random",
+    "shared_seeds",
     "state_variables",
     "values_of",
 ]
@@ -48,7 +49,7 @@ def state_variables(trainer: Any, model: Any = None) -> dict[str, list[Any]]:
     if not optimizer.built:
         optimizer.build(trainer.trainable_variables)
     found = {"model": list((trainer if model is None else model).variables), "optimizer": list(optimizer.variables)}
-    shared = _shared_seeds()
+    shared = shared_seeds()
     return {**found, "seeds": [shared]} if shared is not None else found
 
 
@@ -191,8 +192,11 @@ def _sync(trainer: Any) -> None:
         sync()
 
 
-def _shared_seeds() -> Any:
-    """The state of the seeds that layers share that were given none; only a user's own layers do without."""
+def shared_seeds() -> Any:
+    """The state of the seeds that layers share that were given none; only a user's own layers do without.
+
+    Where it begins is drawn when it is first asked for.
+    """
     try:
         from keras.src.random.seed_generator import global_seed_generator  # no public name leads there
     except ImportError:

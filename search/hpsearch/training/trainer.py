@@ -127,13 +127,14 @@ class Trainer:
         """Build a network, beginning with a session and random numbers that depend on nothing that came before."""
         import keras
 
-        from hpsearch.training.state import RANDOM
+        from hpsearch.training.state import RANDOM, shared_seeds
 
         with RANDOM:
             if not self._fresh:
                 keras.utils.clear_session()
             keras.utils.set_random_seed(seed)
             yield
+            shared_seeds()  # which are drawn now, and not while another trial of this process begins
 
     def _train(self, task: Train, pipe: Pipe) -> Trained:
         from hpsearch.space import Objective
