@@ -216,18 +216,32 @@ class TestTogether:
         for mine, its in zip(found, wanted, strict=True):
             same(mine.epochs, its.epochs)
 
-    def test_one_that_waits_can_be_stopped(self, digits, widths):
-        from hpsearch.training.turns import TURNS  # of this test, see `widths`
+    def test_one_that_waits_is_asked_now_and_then_and_can_be_stopped(self, monkeypatch):
+        from hpsearch.training import turns as module
 
-        watch = Noting(leave_at=(1, 1))
-        trial = Trial(RECIPE, 5, digits, watch)
-        with TURNS.alone():  # the device is busy until it has left
-            watch.leave_at = (1, 0)
-            thread = threading.Thread(target=trial.train)
+        monkeypatch.setattr(module, "PATIENCE", 0.01)
+        turns, raised, asked = module.Turns(), [], []
+        piece = module.Piece(None, "train", None, (), None, None, range(8), 32, 8)
+
+        def tell():
+            asked.append(1)
+            if len(asked) == 3:
+                raise Leaving(None)
+
+        def wait():
+            try:
+                turns.take(piece, tell)
+            except Leaving as error:
+                raised.append(error)
+
+        thread = threading.Thread(target=wait)
+        with turns.alone():  # until it has given up
             thread.start()
-            assert not thread.join(0.0)
-        thread.join()
-        assert isinstance(trial.error, Leaving)
+            thread.join(60)
+            assert len(raised) == 1
+        assert (piece.count, len(asked)) == (0, 3)
+        with turns.alone():
+            pass  # nothing of it is left in the way
 
 
 class TestPace:
@@ -267,6 +281,8 @@ class TestPace:
         assert not pace.pays(4, 10**9)
         assert pace.pays(2, 10**9)
 
+    @pytest.mark.jax
     def test_the_most_that_go_together_are_powers_of_two(self):
-        turns = pytest.importorskip("jax") and __import__("hpsearch.training.turns", fromlist=["_widths"])
-        assert [turns._widths(most) for most in (1, 2, 3, 4, 11)] == [[], [2], [2], [4, 2], [8, 4, 2]]
+        from hpsearch.training.turns import _widths
+
+        assert [_widths(most) for most in (1, 2, 3, 4, 11)] == [[], [2], [2], [4, 2], [8, 4, 2]]

@@ -16,15 +16,44 @@ _DECAY = Maybe(Number(at_least=0))
 _SHARE = Number(at_least=0, below=1)
 
 
-def _options(said: Declared, learning_rate: Any, clip_norm: float | None, average: float | None) -> dict[str, Any]:
-    """The options of the Keras optimizer: what is said, unless a schedule stands in for the learning rate."""
-    rate = {} if learning_rate is None else {"learning_rate": learning_rate}
-    averages = {} if average is None else {"use_ema": True, "ema_momentum": average}
-    return {**vars(said), **rate, **averages, "global_clipnorm": clip_norm}
+class Optimizer(Declared):
+    """What all optimizers have in common."""
+
+    learning_rate: float
+
+    def build(
+        self,
+        learning_rate: Any = None,
+        clip_norm: float | None = None,
+        bias_rate: float = 1.0,
+        average: float | None = None,
+    ) -> Any:
+        """The Keras optimizer.
+
+        Args:
+            learning_rate: A Keras schedule that stands in for the number; None leaves the number.
+            clip_norm: The largest norm of all gradients together; None does not clip.
+            bias_rate: How many times the learning rate biases have.
+            average: Decay of the running averages of all weights that it keeps; None keeps none.
+        """
+        rate = {} if learning_rate is None else {"learning_rate": learning_rate}
+        averages = {} if average is None else {"use_ema": True, "ema_momentum": average}
+        options = {**self._options(), **rate, **averages, "global_clipnorm": clip_norm}
+        return made_with_bias_rate(self._class(), options, bias_rate)
+
+    def _class(self) -> Any:
+        """That of Keras."""
+        from keras import optimizers
+
+        return getattr(optimizers, type(self).__name__)
+
+    def _options(self) -> dict[str, Any]:
+        """What that is told, by the names it has for it."""
+        return dict(vars(self))
 
 
 @declared
-class Adam(Declared):
+class Adam(Optimizer):
     """Kingma and Ba, "Adam: a method for stochastic optimization", ICLR 2015.
 
     Args:
@@ -46,28 +75,9 @@ class Adam(Declared):
         """Without decay it is Adam, with decay AdamW, however it was written."""
         return _adam(self, self.weight_decay)
 
-    def build(
-        self,
-        learning_rate: Any = None,
-        clip_norm: float | None = None,
-        bias_rate: float = 1.0,
-        average: float | None = None,
-    ) -> Any:
-        """The Keras optimizer.
-
-        Args:
-            learning_rate: A Keras schedule that stands in for the number; None leaves the number.
-            clip_norm: The largest norm of all gradients together; None does not clip.
-            bias_rate: How many times the learning rate biases have.
-            average: Decay of the running averages of all weights that it keeps; None keeps none.
-        """
-        from keras import optimizers
-
-        return made_with_bias_rate(optimizers.Adam, _options(self, learning_rate, clip_norm, average), bias_rate)
-
 
 @declared
-class AdamW(Declared):
+class AdamW(Optimizer):
     """Loshchilov and Hutter, "Decoupled weight decay regularization", ICLR 2019.
 
     Args:
@@ -88,25 +98,6 @@ class AdamW(Declared):
         """Without decay it is Adam, with decay AdamW, however it was written."""
         return _adam(self, self.weight_decay)
 
-    def build(
-        self,
-        learning_rate: Any = None,
-        clip_norm: float | None = None,
-        bias_rate: float = 1.0,
-        average: float | None = None,
-    ) -> Any:
-        """The Keras optimizer.
-
-        Args:
-            learning_rate: A Keras schedule that stands in for the number; None leaves the number.
-            clip_norm: The largest norm of all gradients together; None does not clip.
-            bias_rate: How many times the learning rate biases have.
-            average: Decay of the running averages of all weights that it keeps; None keeps none.
-        """
-        from keras import optimizers
-
-        return made_with_bias_rate(optimizers.AdamW, _options(self, learning_rate, clip_norm, average), bias_rate)
-
 
 def _adam(said: Adam | AdamW, decay: float | None) -> Adam | AdamW:
     options = {name: getattr(said, name) for name in ("learning_rate", "beta_1", "beta_2", "epsilon")}
@@ -114,7 +105,7 @@ def _adam(said: Adam | AdamW, decay: float | None) -> Adam | AdamW:
 
 
 @declared
-class SGD(Declared):
+class SGD(Optimizer):
     """Stochastic gradient descent, with momentum if wanted.
 
     Args:
@@ -137,28 +128,9 @@ class SGD(Declared):
     def canonical(self) -> SGD:
         return replace(self, weight_decay=self.weight_decay or None)
 
-    def build(
-        self,
-        learning_rate: Any = None,
-        clip_norm: float | None = None,
-        bias_rate: float = 1.0,
-        average: float | None = None,
-    ) -> Any:
-        """The Keras optimizer.
-
-        Args:
-            learning_rate: A Keras schedule that stands in for the number; None leaves the number.
-            clip_norm: The largest norm of all gradients together; None does not clip.
-            bias_rate: How many times the learning rate biases have.
-            average: Decay of the running averages of all weights that it keeps; None keeps none.
-        """
-        from keras import optimizers
-
-        return made_with_bias_rate(optimizers.SGD, _options(self, learning_rate, clip_norm, average), bias_rate)
-
 
 @declared
-class RMSprop(Declared):
+class RMSprop(Optimizer):
     """Tieleman and Hinton, "Lecture 6.5: RMSprop", Coursera 2012.
 
     Args:
@@ -176,28 +148,9 @@ class RMSprop(Declared):
     def canonical(self) -> RMSprop:
         return replace(self, weight_decay=self.weight_decay or None)
 
-    def build(
-        self,
-        learning_rate: Any = None,
-        clip_norm: float | None = None,
-        bias_rate: float = 1.0,
-        average: float | None = None,
-    ) -> Any:
-        """The Keras optimizer.
-
-        Args:
-            learning_rate: A Keras schedule that stands in for the number; None leaves the number.
-            clip_norm: The largest norm of all gradients together; None does not clip.
-            bias_rate: How many times the learning rate biases have.
-            average: Decay of the running averages of all weights that it keeps; None keeps none.
-        """
-        from keras import optimizers
-
-        return made_with_bias_rate(optimizers.RMSprop, _options(self, learning_rate, clip_norm, average), bias_rate)
-
 
 @declared
-class Muon(Declared):
+class Muon(Optimizer):
     """Jordan et al., "Muon: an optimizer for hidden layers in neural networks", 2024.
 
     Steps with momentum whose directions are made orthogonal, for kernels of hidden layers; that of a convolution
@@ -222,25 +175,10 @@ class Muon(Declared):
     def canonical(self) -> Muon:
         return replace(self, weight_decay=self.weight_decay or None)
 
-    def build(
-        self,
-        learning_rate: Any = None,
-        clip_norm: float | None = None,
-        bias_rate: float = 1.0,
-        average: float | None = None,
-    ) -> Any:
-        """The Keras optimizer.
+    def _class(self) -> Any:
+        return muon_class()
 
-        Args:
-            learning_rate: A Keras schedule that stands in for the number; None leaves the number.
-            clip_norm: The largest norm of all gradients together; None does not clip.
-            bias_rate: How many times the learning rate biases have.
-            average: Decay of the running averages of all weights that it keeps; None keeps none.
-        """
-        options = _options(self, learning_rate, clip_norm, average)
-        options["adam_lr_ratio"] = options.pop("adam_ratio")
-        options["adam_weight_decay"] = self.weight_decay
-        return made_with_bias_rate(muon_class(), options, bias_rate)
-
-
-Optimizer = Adam | AdamW | SGD | RMSprop | Muon
+    def _options(self) -> dict[str, Any]:
+        options = super()._options()
+        ratio = options.pop("adam_ratio")
+        return {**options, "adam_lr_ratio": ratio, "adam_weight_decay": self.weight_decay}
