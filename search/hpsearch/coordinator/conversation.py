@@ -99,6 +99,7 @@ class Conversation:
         """Its last sign of life."""
         self.progressed = False
         """Whether it gained an epoch."""
+        self._unwritten = False
         self._began = time.monotonic()
         self._before = trial.seconds
         self._shown = False
@@ -133,7 +134,8 @@ class Conversation:
             message: One of ``hpsearch.messages``.
 
         Returns:
-            The answer, or None where none is due; `ended` is set where it was the worker's last word.
+            The answer, or None where none is due; `ended` is set where it was the worker's last word. Once it is sent,
+            `write` is to be called.
         """
         self.count_seconds()
         match message:
@@ -165,14 +167,24 @@ class Conversation:
     def _on_resolved(self, message: Resolved) -> Go | Drop:
         trial, context = self.trial, self.context
         self.proposing = False
-        self._kept(lambda: context.strategy.resolved(trial.number))
         trial.recipe, trial.hash, trial.epochs_budget = message.recipe, message.hash, message.epochs
         wanted_anyway = trial.baseline is not None or trial.parent is not None
         if message.unique and not wanted_anyway and context.ledger.trained_before(trial):
             self.fail("duplicate", "proposes a recipe that was trained before")
             return Drop()
-        self._kept(lambda: self._folder.write(trial))
+        self._unwritten = True
         return Go()
+
+    def write(self) -> None:
+        """Write what the worker need not wait for: its choices, while it builds the network.
+
+        Killed before that, the trial was never proposed, and is proposed again.
+        """
+        if self._unwritten:
+            trial = self.trial
+            self._kept(lambda: self.context.strategy.resolved(trial.number))
+            self._kept(lambda: self._folder.write(trial))
+            self._unwritten = False
 
     def _on_measured(self, message: Measured) -> Go | Drop:
         trial = self.trial

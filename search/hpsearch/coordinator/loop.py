@@ -223,9 +223,9 @@ class Coordinator:
         elif isinstance(message, Ready | Refused):
             self._on_start(slot, message)
         elif conversation is not None:
-            reply = conversation.heard(message)
-            if reply is not None:
+            if (reply := conversation.heard(message)) is not None:
                 self.executor.send(slot, reply)
+            conversation.write()
             if conversation.progressed:
                 self._lapses.pop(conversation.trial.number, None)
             if conversation.ended is not None:

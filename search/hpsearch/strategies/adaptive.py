@@ -98,6 +98,7 @@ class Adaptive(Recorded):
         self._settings = settings or Settings()
         self._rungs = _rungs(epochs, self._settings)
         self._paused: set[int] | None = None  # who may go on; None where that is to be found out anew
+        self._best: dict[tuple[int, float], float | None] = {}  # what `_up_to` said of trials that ended
         record.study.sampler = _Proposed(seed)
 
     # ---- who is next
@@ -144,12 +145,20 @@ class Adaptive(Recorded):
 
     def _score(self, trial: FrozenTrial) -> float | None:
         """The best value so far; more is better."""
-        if is_infeasible(trial) or trial.state == TrialState.FAIL:
-            return None
-        return self._up_to(trial, math.inf)
+        return None if trial.state == TrialState.FAIL else self._up_to(trial, math.inf)
 
     def _up_to(self, trial: FrozenTrial, rung: float) -> float | None:
-        """The best value up to an epoch; more is better."""
+        """The best value up to an epoch; more is better. None where there is none, or the trial could not work."""
+        if not trial.state.is_finished():
+            return self._looked_up(trial, rung)
+        asked = trial.number, rung
+        if asked not in self._best:
+            self._best[asked] = self._looked_up(trial, rung)
+        return self._best[asked]
+
+    def _looked_up(self, trial: FrozenTrial, rung: float) -> float | None:
+        if is_infeasible(trial):
+            return None
         sign = 1.0 if self.record.maximize else -1.0
         values = [sign * value for epoch, value in trial.intermediate_values.items() if epoch <= rung]
         return max(values, default=None)
@@ -189,7 +198,6 @@ class Adaptive(Recorded):
             for trial in trials
             if trial.number not in (without.number, parent)
             and trial.number not in continued
-            and not is_infeasible(trial)
             and (max(trial.intermediate_values, default=0) >= rung or trial.state == TrialState.COMPLETE)
             and (value := self._promise(trial, rung)) is not None
         ]
@@ -212,7 +220,6 @@ class Adaptive(Recorded):
             (value, -trial.number, trial)
             for trial in trials
             if trial.state == TrialState.PRUNED
-            and not is_infeasible(trial)
             and trial.number not in continued
             and trial.user_attrs.get(STOPPED) == rung
             and (value := self._promise(trial, rung)) is not None

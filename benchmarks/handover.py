@@ -1,0 +1,252 @@
+"""How long a free slot waits for its next trial, when there are many in the record.
+
+Claim: under 50 ms with 1,000 trials in the record, for the default strategy.
+
+The search is that of `hpsearch run`: the coordinator, the strategy, Optuna's SQLite database, the folders of trials.
+Only training is left out. What stands for a worker makes the choices of the race's space as workers do, and answers
+with scores that are made up; so a thousand trials take a minute. A slot waits from its worker's last word about a trial
+until the worker may build the network of the next one: the record of the trial that ended, telling the strategy,
+tidying, the proposal, every choice and the resolving of the recipe are in it, and proposals that turn out to have been
+trained before. Only the pipe between two processes is not.
+
+    python benchmarks/handover.py --output results/reference/handover
+    python benchmarks/handover.py --strategies adaptive --trials 3000 --slots 8
+"""
+
+# ruff: noqa: T201  # a table on standard output is what this is for
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import queue
+import statistics
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Callable
+from contextlib import nullcontext
+from pathlib import Path
+from random import Random
+from typing import Any
+
+from _machine import machine, words
+
+HERE = Path(__file__).resolve().parent
+sys.path.insert(0, str(HERE.parent / "search"))
+
+from hpsearch import launch  # noqa: E402 - it is found by the line above
+from hpsearch.declare import source  # noqa: E402
+from hpsearch.describe import describe  # noqa: E402
+from hpsearch.events import Silent  # noqa: E402
+from hpsearch.executors.base import Health, Heard, Slot  # noqa: E402
+from hpsearch.limits import Limits  # noqa: E402
+from hpsearch.messages import (  # noqa: E402
+    Chosen,
+    Continued,
+    Drop,
+    EpochDone,
+    Failed,
+    Go,
+    Halt,
+    Leave,
+    Left,
+    Measured,
+    Ready,
+    Resolved,
+    Suggest,
+    Train,
+    Trained,
+)
+from hpsearch.recipe import recipe_hash  # noqa: E402
+from hpsearch.resolve import resolve  # noqa: E402
+from hpsearch.spacefile import load_space  # noqa: E402
+from hpsearch.study.trial import Epoch  # noqa: E402
+
+SPACE = HERE / "spaces" / "race.py"
+EPOCHS = 3
+LIMIT = 0.05
+LAST = 50
+"""Over so many trials, up to a number of trials in the record, the waits are counted."""
+
+
+def main() -> int:
+    """Measure the strategies, and say it; 1 where the claim does not hold."""
+    options = _options()
+    found: dict[str, Any] = {
+        "machine": machine(),
+        "load": os.getloadavg()[1],
+        "slots": options.slots,
+        "marks": sorted({mark for mark in (100, 300, 1000, 3000) if mark < options.trials} | {options.trials}),
+        "waits": {},
+    }
+    for strategy in options.strategies:
+        with tempfile.TemporaryDirectory() as scratch:
+            waits = searched(Path(scratch), strategy, options.trials, options.slots).waits
+        found["waits"][strategy] = {mark: waits[max(0, mark - LAST) : mark] for mark in found["marks"]}
+        print(f"{strategy}: {len(waits)} handed over", file=sys.stderr)
+    text = _table(found)
+    print(text)
+    if options.output:
+        options.output.with_suffix(".json").write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
+        options.output.with_suffix(".md").write_text(text + "\n", encoding="utf-8")
+    default = found["waits"].get("adaptive")
+    return int(default is not None and statistics.median(default[options.trials]) >= LIMIT)
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("--strategies", nargs="+", default=["adaptive", "tpe", "random", "kt-hyperband"])
+    parser.add_argument("--trials", type=int, default=1000)
+    parser.add_argument("--slots", type=int, default=1, help="trials at a time; one proposal is made after the other")
+    parser.add_argument("--output", type=Path, help="where to write a .json and a .md")
+    return parser.parse_args()
+
+
+def searched(results: Path, strategy: str, trials: int, slots: int) -> Standing:
+    """What stood for the workers of a search, when it is over.
+
+    Args:
+        results: The folder for the study.
+        strategy: Who proposes.
+        trials: How many.
+        slots: How many at a time.
+    """
+    made: list[Standing] = []
+
+    def standing(setup: Any, places: Any) -> Standing:
+        made.append(Standing(setup.space_file, places))
+        return made[-1]
+
+    request = launch.Request(
+        SPACE,
+        results,
+        limits=Limits(trials=trials, epochs=EPOCHS, baselines=False),
+        strategy=strategy,
+        devices="cpu",
+        per_device=slots,
+    )
+    real, launch.LocalExecutor = launch.LocalExecutor, standing  # type: ignore[assignment,misc]  # it trains nothing
+    try:
+        launch.run_search(request, lambda *_: nullcontext(Silent()))
+    finally:
+        launch.LocalExecutor = real  # type: ignore[misc]  # as above
+    return made[0]
+
+
+class Standing:
+    """An executor whose workers are threads that choose as workers do, and make scores up.
+
+    Args:
+        space_file: What is searched.
+        slots: Where.
+    """
+
+    def __init__(self, space_file: Path, slots: tuple[Slot, ...]) -> None:
+        self.slots = slots
+        self.setup: Any = None
+        self.space = load_space(space_file)
+        self.waits: list[float] = []
+        """Seconds that slots waited for each trial but their first ones, in the order of the trials."""
+        self._heard: queue.SimpleQueue[Heard | None] = queue.SimpleQueue()
+        self._told: dict[int, queue.SimpleQueue[Any]] = {}
+        self._free: dict[int, float] = {}  # since when each slot waits
+        self._epochs: dict[Path, int] = {}  # how far each trial got, by its folder
+
+    def start(self, slot: int) -> None:
+        self._told[slot] = queue.SimpleQueue()
+        threading.Thread(target=self._work, args=(slot,), daemon=True).start()
+        ready = Ready(describe(self.space), "", tuple(map(str, range(10))), 4000, 2000, (), {}, {})
+        self._heard.put(Heard(slot, ready))
+
+    def send(self, slot: int, message: Any) -> None:
+        self._told[slot].put(message)
+
+    def listen(self, seconds: float) -> list[Heard]:
+        try:
+            heard = self._heard.get(timeout=seconds)
+        except queue.Empty:
+            return []
+        if heard is not None and isinstance(heard.message, Trained | Failed | Left):
+            self._free.setdefault(heard.slot, time.perf_counter())
+        return [heard] if heard is not None else []
+
+    def health(self, slot: int) -> Health:
+        return Health(None, alive=True, stopped=False, memory=0)
+
+    def kill(self, slot: int) -> None:
+        raise AssertionError(f"nothing is wrong with slot {slot}")
+
+    def dismiss(self, slot: int) -> None:
+        self._told[slot].put(None)
+
+    def wake(self) -> None:
+        self._heard.put(None)
+
+    def close(self) -> None:
+        for told in self._told.values():
+            told.put(None)
+        self._told.clear()
+
+    def _work(self, slot: int) -> None:
+        told = self._told[slot]
+
+        def ask(message: Any) -> Any:
+            self._heard.put(Heard(slot, message))
+            return told.get()
+
+        while isinstance(task := told.get(), Train):
+            self._heard.put(Heard(slot, self._trained(slot, task, ask)))
+
+    def _trained(self, slot: int, task: Train, ask: Callable[[Any], Any]) -> Any:
+        def suggest(parameter: Any) -> Any:
+            chosen: Chosen = ask(Suggest(parameter))
+            return chosen.value
+
+        recipe, most = resolve(self.space.search, suggest), task.epochs or EPOCHS
+        said = recipe_hash(recipe)
+        if isinstance(ask(Resolved(source(recipe), said, most)), Drop):
+            return Drop()
+        if slot in self._free:
+            self.waits.append(time.perf_counter() - self._free.pop(slot))
+        ask(Measured(10_000, 1_000_000, 10_000_000))
+        done = self._epochs.get(task.parent, 0) if task.parent else 0
+        if done:
+            ask(Continued(done))
+        good = Random(said).random()
+        while done < most:
+            done += 1
+            self._epochs[task.folder] = done
+            score = good * (1 - 0.5**done)
+            metrics = {"loss": 1.0, "accuracy": score, "val_loss": 1.0, "val_accuracy": score}
+            answer = ask(EpochDone(Epoch(done, 0.01, metrics)))
+            if isinstance(answer, Leave):
+                return Left(done)
+            if isinstance(answer, Halt):
+                break
+            assert isinstance(answer, Go), answer
+        return Trained(good * (1 - 0.5**done), done, None)
+
+
+def _table(found: dict[str, Any]) -> str:
+    marks, slots = found["marks"], found["slots"]
+    lines = [
+        f"{words(found['machine'])}; load {found['load']:.1f}",
+        (
+            f"the space of the race, {slots} trial{'s' * (slots > 1)} at a time; milliseconds from the end of a trial "
+            f"until the next one is known, the median of {LAST} trials (and the longest)"
+        ),
+        "",
+        f"| trials in the record | {' | '.join(f'{mark:,}' for mark in marks)} |",
+        f"| --- |{' --- |' * len(marks)}",
+    ]
+    for strategy, waits in found["waits"].items():
+        cells = [f"{1000 * statistics.median(waits[mark]):.0f} ({1000 * max(waits[mark]):.0f})" for mark in marks]
+        lines.append(f"| {strategy} | {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
