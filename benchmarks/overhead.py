@@ -77,15 +77,27 @@ def _options() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def _measured(options: argparse.Namespace, folder: Path) -> dict[str, Any]:
+def space_file(folder: Path, epochs: int, images: int) -> Path:
+    """A space whose hand-made networks are those that are trained, on images of noise with a trace of their class.
+
+    Args:
+        folder: Where to write it and its data.
+        epochs: Of each network.
+        images: A fifth of them to validate on.
+    """
     rng = np.random.default_rng(0)
-    labels = rng.integers(0, 10, options.images).astype("uint8")
-    images = (rng.integers(0, 200, (options.images, 32, 32, 3)) + 5 * labels[:, None, None, None]).astype("uint8")
+    labels = rng.integers(0, 10, images).astype("uint8")
+    pixels = (rng.integers(0, 200, (images, 32, 32, 3)) + 5 * labels[:, None, None, None]).astype("uint8")
     data = folder / "images.npz"
-    tenth = options.images // 10
-    np.savez(data, x_train=images, y_train=labels, x_test=images[:tenth], y_test=labels[:tenth])
+    tenth = images // 10
+    np.savez(data, x_train=pixels, y_train=labels, x_test=pixels[:tenth], y_test=labels[:tenth])
     space = folder / "space.py"
-    space.write_text(SPACE.format(epochs=options.epochs, file=str(data), widths=WIDTHS), encoding="utf-8")
+    space.write_text(SPACE.format(epochs=epochs, file=str(data), widths=WIDTHS), encoding="utf-8")
+    return space
+
+
+def _measured(options: argparse.Namespace, folder: Path) -> dict[str, Any]:
+    space = space_file(folder, options.epochs, options.images)
     turns = []
     for turn in range(options.repeats):
         results = folder / f"results_{turn}"
