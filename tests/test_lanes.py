@@ -142,7 +142,7 @@ def test_elsewhere_than_on_jax_they_are_refused(tmp_path):
     (tmp_path / "mine.py").write_text(SPACE.format(epochs=1))
     said = hpsearch(tmp_path, "run", "mine.py", "--lanes", "2", "--trials", "1", backend="tensorflow", code=2)
     assert said.splitlines()[-1] == (
-        "Error: --lanes got a number above 1, which needs Keras on JAX, and Keras is on tensorflow here; set "
+        "Error: --lanes above 1 needs Keras on JAX, and Keras is on tensorflow here; set "
         "KERAS_BACKEND=jax (pip install 'hpsearch[jax]'), or take --per-device instead."
     )
     assert not Path(tmp_path / "results/mine").exists()

@@ -114,8 +114,8 @@ class Lanes:
             raise InputError("--lanes trains with the device engine; leave --engine fit out, or take --per-device.")
         if keras.config.backend() != "jax":
             raise InputError(
-                f"--lanes got a number above 1, which needs Keras on JAX, and Keras is on {keras.config.backend()} "
-                "here; set KERAS_BACKEND=jax (pip install 'hpsearch[jax]'), or take --per-device instead."
+                f"--lanes above 1 needs Keras on JAX, and Keras is on {keras.config.backend()} here; set "
+                "KERAS_BACKEND=jax (pip install 'hpsearch[jax]'), or take --per-device instead."
             )
         with self._loading:
             if self._loaded is None:
