@@ -1,4 +1,4 @@
-"""Pictures of recorded curves and of simulated searches."""
+"""Pictures of recorded curves, of simulated searches and of the race."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from _curves import Curves
 
-__all__ = ["draw_curves", "draw_regrets"]
+__all__ = ["draw_curves", "draw_race", "draw_regrets"]
 
 _WIDTH, _HEIGHT = 4.2, 3.2
 """Inches of one space."""
@@ -57,10 +57,40 @@ def draw_regrets(shares: Sequence[float], found: Mapping[str, Mapping[str, list[
     _save(figure, path)
 
 
-def _panes(count: int) -> tuple[Any, list[Any]]:
+def draw_race(contestants: Mapping[str, Sequence[Mapping[str, Any]]], seconds: float, path: Path) -> None:
+    """The best score so far of each contestant over the seconds: the mean of its seeds, and faintly each seed.
+
+    Args:
+        contestants: The runs of each, with a ``curve`` of pairs: when the best score rose, and to what.
+        seconds: How long they had.
+        path: A .png.
+    """
+    figure, (pane,) = _panes(1, 1.7)
+    clock = np.arange(0, seconds + 1)
+    for name, runs in contestants.items():
+        ours = name.startswith("hpsearch")
+        lines = [_best_so_far(run["curve"], clock) for run in runs]
+        (mean,) = pane.plot(clock, np.mean(lines, axis=0), label=name, linewidth=2.2 if ours else 1.4)
+        for line in lines:
+            pane.plot(clock, line, color=mean.get_color(), linewidth=0.6, alpha=0.35)
+    pane.set_xlabel("seconds")
+    pane.set_ylabel("best validation accuracy so far")
+    pane.set_xlim(0, seconds)
+    pane.legend(fontsize=7, loc="lower right")
+    _save(figure, path)
+
+
+def _best_so_far(curve: Sequence[Sequence[float]], clock: np.ndarray) -> np.ndarray:
+    """The best score at each moment; NaN before the first."""
+    when, scores = np.array(curve, dtype=float).reshape(-1, 2).T
+    places = np.searchsorted(when, clock, side="right")
+    return np.concatenate([[np.nan], scores])[places]
+
+
+def _panes(count: int, size: float = 1.0) -> tuple[Any, list[Any]]:
     from matplotlib.figure import Figure
 
-    figure = Figure((_WIDTH * count, _HEIGHT), layout="constrained")
+    figure = Figure((size * _WIDTH * count, size * _HEIGHT), layout="constrained")
     return figure, list(np.ravel(figure.subplots(1, count, squeeze=False)))
 
 

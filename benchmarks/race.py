@@ -99,6 +99,10 @@ def main() -> int:
     if options.output:
         options.output.with_suffix(".json").write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
         options.output.with_suffix(".md").write_text(text + "\n", encoding="utf-8")
+    if options.figure:
+        from _figures import draw_race
+
+        draw_race(found["contestants"], options.seconds, options.figure)
     return 0
 
 
@@ -115,6 +119,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--contestants", nargs="+", choices=(*PEERS, *OURS), default=[*PEERS, *OURS])
     parser.add_argument("--keep", type=Path, help="a folder for everything; what is there already is not run again")
     parser.add_argument("--output", type=Path, help="where to write a .json and a .md")
+    parser.add_argument("--figure", type=Path, help="where to draw a .png; needs: pip install matplotlib")
     return parser.parse_args()
 
 

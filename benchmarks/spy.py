@@ -3,7 +3,8 @@
 Claims nothing. `hpsearch run` trains the six networks of `overhead.py`, and py-spy looks at all its processes a hundred
 times a second. What the main thread of the worker is at, waiting included, is told as shares of the time from its first
 trial to its last; so nothing in hpsearch has to be told to measure itself, and nothing can be forgotten: what is not
-known is "everything else". `seconds.py` takes the same apart with a stopwatch, for one trial.
+known is "everything else". `seconds.py` takes the same apart with a stopwatch, for one trial. JAX goes on while the
+device calculates and waits where a result is first asked for, so there steps and validation cannot be told apart.
 
     pip install py-spy
     python benchmarks/spy.py --output results/reference/spy_tensorflow.md
@@ -34,6 +35,7 @@ START = "from hpsearch.cli.main import main; main(prog_name='hpsearch')"
 RATE = 100
 """Looks a second."""
 
+STEPS, VALIDATION = "steps of training", "validation"
 STAGES: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("waiting for the coordinator", ("Pipe.ask (", "Pipe.task (")),
     ("measuring the network before it is built", ("hpsearch/training/measure.py",)),
@@ -52,8 +54,8 @@ STAGES: tuple[tuple[str, tuple[str, ...]], ...] = (
         ),
     ),
     ("score on training images", ("evaluate (hpsearch/training/fit.py",)),
-    ("validation", ("Trainer.evaluate (",)),
-    ("steps of training", ("Trainer.fit (",)),
+    (VALIDATION, ("Trainer.evaluate (",)),
+    (STEPS, ("Trainer.fit (",)),
 )
 """What a stack belongs to: the first of these of which it has a frame."""
 ELSE = "everything else"
@@ -121,9 +123,14 @@ def _stage(stack: str) -> str:
 def _table(options: argparse.Namespace, seen: Counter[str]) -> str:
     every = sum(seen.values())
     rows = [(stage, seen[stage]) for stage, _ in STAGES] + [(ELSE, seen[ELSE])]
+    backend = os.environ.get("KERAS_BACKEND", "tensorflow")
+    if backend == "jax":
+        both = sum(seen[stage] for stage in (STEPS, VALIDATION))
+        rows = [row for row in rows if row[0] not in (STEPS, VALIDATION)]
+        rows.insert(-1, (f"{STEPS}, and {VALIDATION}", both))
     return "\n".join(
         [
-            f"{words(machine())}; Keras on {os.environ.get('KERAS_BACKEND', 'tensorflow')}",
+            f"{words(machine())}; Keras on {backend}",
             (
                 f"{len(overhead.WIDTHS)} networks, {options.epochs} epochs of {options.images * 4 // 5} images each; "
                 f"{every:,} looks at the worker, {RATE} a second"
