@@ -312,7 +312,7 @@ def _tables(found: dict[str, Any]) -> str:
     for who, runs in contestants.items():
         cells = [f"{_mean(_at(run['curve'], mark) for run in runs):.3f}" for mark in marks]
         cells += [f"{_mean(run[name] for run in runs):.0f}" for name in ("trials", "epochs")]
-        unseen = [score for run in runs for score in run["unseen"]]
+        unseen = [score for run in runs for score in run["unseen"]] if all(run["unseen"] for run in runs) else []
         spread = f" ± {statistics.stdev(unseen):.3f}" if len(unseen) > 1 else ""
         lines.append(f"| {who} | {' | '.join(cells)} | {f'{_mean(unseen):.3f}{spread}' if unseen else '-'} |")
     return "\n".join([*lines, "", *_said(found)])
