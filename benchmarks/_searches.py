@@ -8,7 +8,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-__all__ = ["copied", "given", "hpsearch", "shown"]
+__all__ = ["SOURCE", "command", "copied", "given", "hpsearch", "shown"]
 
 SOURCE = Path(__file__).resolve().parents[1] / "search"
 
@@ -59,6 +59,17 @@ def _within(space: str) -> str:
     return str(path.relative_to(SOURCE.parent)) if path.is_relative_to(SOURCE.parent) else path.name
 
 
+def command(*arguments: object, results: Path) -> list[str]:
+    """The words that run a command of this tree, where `SOURCE` is looked in for modules.
+
+    Args:
+        arguments: Its name and what follows.
+        results: The folder that holds the studies.
+    """
+    start = "from hpsearch.cli.main import main; main(prog_name='hpsearch')"
+    return [sys.executable, "-c", start, *map(str, arguments), "--results", str(results)]
+
+
 def hpsearch(*arguments: object, results: Path, read: bool = False) -> str:
     """Run a command.
 
@@ -67,9 +78,8 @@ def hpsearch(*arguments: object, results: Path, read: bool = False) -> str:
         results: The folder that holds the studies.
         read: Whether what it prints is wanted; else it goes to the terminal.
     """
-    start = "from hpsearch.cli.main import main; main(prog_name='hpsearch')"
     told = subprocess.run(
-        [sys.executable, "-c", start, *map(str, arguments), "--results", str(results)],
+        command(*arguments, results=results),
         env={**os.environ, "PYTHONPATH": os.pathsep.join([str(SOURCE), os.environ.get("PYTHONPATH", "")])},
         check=True,
         text=True,

@@ -38,9 +38,9 @@ from typing import Any
 import numpy as np
 from _machine import machine, words
 from _race_data import Images, prepared
+from _searches import SOURCE, command
 
 HERE = Path(__file__).resolve().parent
-SOURCE = HERE.parent / "search"
 PEERS = ("kt-random", "kt-bayesian", "kt-hyperband", "optuna-median", "optuna-asha")
 OURS = ("hpsearch", "hpsearch-baseline")
 SHARES = (1 / 8, 1 / 4, 1 / 2, 3 / 4, 1)
@@ -200,14 +200,13 @@ def _hpsearch(who: str, seed: int, images: Images, options: argparse.Namespace, 
     space = own / "race.py"
     text = SPACE.read_text(encoding="utf-8") + DATA.format(**images.declared)
     space.write_text(text + COLD * (who == "hpsearch"), encoding="utf-8")
-    run = [*_command("run", own), space, "--study", "race", "--for", f"{options.seconds}s", "--seed", seed]
-    trials = own / "results" / "race" / "trials"
+    results = own / "results"
+    run = command("run", space, "--study", "race", "--for", f"{options.seconds}s", "--seed", seed, results=results)
+    trials = results / "race" / "trials"
     told: list[Told] = []
     began = time.time()
     with (own / "output.txt").open("w") as output:
-        process = subprocess.Popen(
-            list(map(str, run)), stdout=output, stderr=output, start_new_session=True, env=_environment()
-        )
+        process = subprocess.Popen(run, stdout=output, stderr=output, start_new_session=True, env=_environment())
         seen: dict[Path, int] = {}
         while process.poll() is None and time.time() < began + options.seconds:
             time.sleep(0.25)
@@ -240,16 +239,11 @@ def _saved(own: Path, space: Path, recipe: Path, at: int) -> str:
     more = f"\nfrom dataclasses import replace\n\nspace = replace(space, baselines={{'found': {found}}})\n"
     again.write_text(space.read_text(encoding="utf-8") + more, encoding="utf-8")
     study, model = f"again_{at}", own / f"found_{at}.keras"
-    run = [*_command("run", own), again, "--study", study, "--trials", 0, "--seed", 100 + at]
-    save = [*_command("save", own), "found", model, "--study", study]
-    for command in (run, save) if not model.exists() else ():
-        subprocess.run(list(map(str, command)), check=True, stdout=subprocess.DEVNULL, env=_environment())
+    run = command("run", again, "--study", study, "--trials", 0, "--seed", 100 + at, results=own / "results")
+    save = command("save", "found", model, "--study", study, results=own / "results")
+    for each in (run, save) if not model.exists() else ():
+        subprocess.run(each, check=True, stdout=subprocess.DEVNULL, env=_environment())
     return str(model)
-
-
-def _command(name: str, own: Path) -> list[Any]:
-    start = "from hpsearch.cli.main import main; main(prog_name='hpsearch')"
-    return [sys.executable, "-c", start, name, "--results", own / "results"]
 
 
 def _environment() -> dict[str, str]:

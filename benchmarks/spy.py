@@ -21,7 +21,6 @@ import argparse
 import os
 import re
 import subprocess
-import sys
 import tempfile
 from collections import Counter
 from collections.abc import Iterable
@@ -29,9 +28,8 @@ from pathlib import Path
 
 import overhead
 from _machine import machine, words
+from _searches import SOURCE, command
 
-SOURCE = Path(__file__).resolve().parents[1] / "search"
-START = "from hpsearch.cli.main import main; main(prog_name='hpsearch')"
 RATE = 100
 """Looks a second."""
 
@@ -86,7 +84,7 @@ def _options() -> argparse.Namespace:
 def _watched(folder: Path, space: Path) -> list[str]:
     """A search under the eyes of py-spy: its stacks, each followed by how often it was seen."""
     stacks = folder / "stacks.txt"
-    run = [sys.executable, "-c", START, "run", space, "--trials", 0, "--results", folder / "results"]
+    run = command("run", space, "--trials", 0, results=folder / "results")
     spy = ["py-spy", "record", "--subprocesses", "--idle", "--rate", RATE, "--format", "raw", "--output", stacks, "--"]
     try:
         subprocess.run(

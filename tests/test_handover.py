@@ -60,7 +60,7 @@ def test_the_benchmark_says_what_it_measured(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(
         sys, "argv", ["handover.py", "--trials", "6", "--strategies", "random", "--output", str(output)]
     )
-    assert handover.main() in (0, 1)
+    assert handover.main() == 0  # nothing is claimed of any strategy but the default
     said = json.loads(output.with_suffix(".json").read_text())
     assert len(said["waits"]["random"]["6"]) == 5
     table = output.with_suffix(".md").read_text()

@@ -178,7 +178,7 @@ class Conversation:
     def write(self) -> None:
         """Write what the worker need not wait for: its choices, while it builds the network.
 
-        Killed before that, the trial was never proposed, and is proposed again.
+        Killed before that, the next run begins the trial anew: a proposal is made again, a hand-made network is known.
         """
         if self._unwritten:
             trial = self.trial
