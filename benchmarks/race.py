@@ -152,7 +152,7 @@ def _raced(who: str, seed: int, images: Images, options: argparse.Namespace, own
         "trials": len({json.dumps(each.trial, sort_keys=True) for each in told}),
         "curve": _improvements(told),
         "best": best.score,
-        "winner": best.trial,
+        "winner": _recipe(own, best.trial) if who in OURS else best.trial,
         "unseen": [],
         "load": os.getloadavg()[0],
     }
@@ -215,9 +215,14 @@ def _hpsearch(who: str, seed: int, images: Images, options: argparse.Namespace, 
     return told
 
 
+def _recipe(own: Path, trial: int) -> str:
+    """What a trial of hpsearch trained, as it would be written by hand."""
+    path = own / "results" / "race" / "trials" / f"{trial:05}" / "recipe.py"
+    return path.read_text(encoding="utf-8").strip()
+
+
 def _hpsearch_again(winner: Any, images: Images, options: argparse.Namespace, own: Path) -> list[float]:
-    recipe = own / "results" / "race" / "trials" / f"{winner:05}" / "recipe.py"
-    models = [_saved(own, own / "race.py", recipe, at) for at in range(options.again)]
+    models = [_saved(own, winner, at) for at in range(options.again)]
     return _final(own, {**images.job, "models": models})
 
 
@@ -232,12 +237,11 @@ def _new_lines(trials: Path, seen: dict[Path, int], now: float) -> list[Told]:
     return told
 
 
-def _saved(own: Path, space: Path, recipe: Path, at: int) -> str:
+def _saved(own: Path, found: str, at: int) -> str:
     """The winner of hpsearch, trained again with another seed, as a file."""
     again = own / "again.py"
-    found = recipe.read_text(encoding="utf-8").strip()
     more = f"\nfrom dataclasses import replace\n\nspace = replace(space, baselines={{'found': {found}}})\n"
-    again.write_text(space.read_text(encoding="utf-8") + more, encoding="utf-8")
+    again.write_text((own / "race.py").read_text(encoding="utf-8") + more, encoding="utf-8")
     study, model = f"again_{at}", own / f"found_{at}.keras"
     run = command("run", again, "--study", study, "--trials", 0, "--seed", 100 + at, results=own / "results")
     save = command("save", "found", model, "--study", study, results=own / "results")
