@@ -11,9 +11,10 @@ import numpy as np
 from hpsearch.data.declarations import Arrays, Named
 from hpsearch.data.loading import load_search_data, load_test_part
 
-__all__ = ["Images", "prepared"]
+__all__ = ["UNSEEN", "Images", "prepared"]
 
 UNSEEN = 5000
+"""At most so many images that nobody searched on."""
 
 
 @dataclass(frozen=True)

@@ -1,8 +1,8 @@
-"""Trains the winner of a contestant again, with several seeds, and scores it on images nobody searched on.
+"""Trains the winner of a contestant again, with several seeds, and scores it on examples nobody searched on.
 
 `python _race_final.py JOB.json` prints a line of JSON with the scores. Every winner is treated alike, whoever found it:
-the same images, twelve epochs, the weights of the best epoch on the validation part. Those of hpsearch come as files,
-trained by `hpsearch run --trials 0` and written by `hpsearch save`, which keep to this, too.
+the same images, as many epochs as in the search, the weights of the best epoch on the validation part. Those of
+hpsearch come as files, trained by `hpsearch run --trials 0` and written by `hpsearch save`, which keep to this, too.
 """
 
 from __future__ import annotations
@@ -15,22 +15,50 @@ from typing import Any
 import keras
 import numpy as np
 from _race_network import BATCH, EPOCHS, Fixed, network, settled
+from _race_space import Declared, Place, score_unseen, unseen
+
+from hpsearch.data.parts import image_part
 
 
 def main() -> None:
     """Read the job, train, print."""
     job = json.loads(Path(sys.argv[1]).read_text(encoding="utf-8"))
+    score = _of_space if "space" in job else _by_hand
+    print(json.dumps(score(job)))  # noqa: T201  # the answer
+
+
+def _of_space(job: dict[str, Any]) -> list[float]:
+    place = Place(**job["space"])
+    part = unseen(place)
+    if "models" in job:
+        return [score_unseen(_loaded(path), part) for path in job["models"]]
+    scores = []
+    for seed in job["seeds"]:
+        keras.backend.clear_session()
+        keras.utils.set_random_seed(seed)
+        declared = Declared(place, job["blocks"], seed)
+        built = declared.built(Fixed(job["values"]))
+        declared.trained(built)
+        scores.append(score_unseen(built.answering, part))
+    return scores
+
+
+def _by_hand(job: dict[str, Any]) -> list[float]:
     with np.load(job["data"]) as arrays:
         parts = {name: arrays[name] for name in arrays.files}
+    raw = image_part(parts["x_unseen"], parts["y_unseen"])
     if "models" in job:
-        scores = [_share(keras.saving.load_model(path, compile=False), parts, 1.0) for path in job["models"]]
-    else:
-        scores = [_trained(job, parts, seed) for seed in job["seeds"]]
-    print(json.dumps(scores))  # noqa: T201  # the answer
+        return [score_unseen(_loaded(path), raw) for path in job["models"]]
+    scaled = image_part(parts["x_unseen"].astype("float32") / job["white"], parts["y_unseen"])
+    return [score_unseen(_trained(job, parts, seed), scaled) for seed in job["seeds"]]
 
 
-def _trained(job: dict[str, Any], parts: dict[str, Any], seed: int) -> float:
-    """What the choices of a peer score when they are trained again, with the weights of the best epoch."""
+def _loaded(path: str) -> Any:
+    return keras.saving.load_model(path, compile=False)
+
+
+def _trained(job: dict[str, Any], parts: dict[str, Any], seed: int) -> Any:
+    """The network that a peer chose, trained again, with the weights of the best epoch."""
     keras.backend.clear_session()
     keras.utils.set_random_seed(seed)
     model = network(Fixed(job["values"]), job["shape"], job["classes"])
@@ -42,13 +70,7 @@ def _trained(job: dict[str, Any], parts: dict[str, Any], seed: int) -> float:
         x, parts["y_train"], validation_data=validation, epochs=EPOCHS, batch_size=BATCH, verbose=0, callbacks=callbacks
     )
     model.set_weights(best.weights)
-    return _share(model, parts, job["white"])
-
-
-def _share(model: Any, parts: dict[str, Any], scale: float) -> float:
-    """The share of the unseen images that a model tells right."""
-    answers = model.predict(parts["x_unseen"].astype("float32") / scale, batch_size=500, verbose=0)
-    return float((answers.argmax(axis=1) == parts["y_unseen"]).mean())
+    return model
 
 
 class Best(keras.callbacks.Callback):

@@ -11,10 +11,14 @@ images that nobody searched on.
     python benchmarks/race.py --data-dir DATA                      CIFAR-10, 480 s, 3 seeds: about four hours
     python benchmarks/race.py --seconds 60 --seeds 1 --data digits --contestants hpsearch optuna-median
     python benchmarks/race.py --blocks hpsearch ...                the peers with the batch normalisation of hpsearch
+    python benchmarks/race.py --space MINE.py --subset 2000        the choices, data and baselines of a space file
 
 The peers get what Keras does where nothing is said; with `--blocks hpsearch` the statistics of their batch
 normalisation are found anew after every epoch, as hpsearch does, so that what comes from the strategy and what from the
-blocks can be told apart. Keras Tuner needs tensorboard: `pip install keras-tuner tensorboard`.
+blocks can be told apart. With `--space` the peers choose what the file lets vary, and hpsearch builds and trains it for
+them, in their process: epochs, batches, schedules and augmentation are those of the space. What frozen backbones give
+is then computed once for hpsearch, and for the peers with `--blocks hpsearch`. Keras Tuner needs tensorboard:
+`pip install keras-tuner tensorboard`.
 """
 
 # ruff: noqa: T201  # a table on standard output is what this is for
@@ -26,7 +30,6 @@ import csv
 import json
 import os
 import signal
-import statistics
 import subprocess
 import sys
 import tempfile
@@ -35,10 +38,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from _machine import machine, words
-from _race_data import Images, prepared
-from _searches import SOURCE, command
+from _machine import machine
+from _race_data import prepared
+from _race_tables import tables
+from _searches import SOURCE, command, given
+
+from hpsearch.data.loading import load_search_data
+from hpsearch.spacefile import load_space
 
 HERE = Path(__file__).resolve().parent
 PEERS = ("kt-random", "kt-bayesian", "kt-hyperband", "optuna-median", "optuna-asha")
@@ -56,7 +62,33 @@ from hpsearch import Arrays
 data = Arrays({file!r}, input_shape={shape}, classes={classes}, white={white}, validation={validation})
 space = replace(space, data=data)
 """
-COLD = "space = replace(space, baselines={})\n"
+COLD = """
+from dataclasses import replace
+
+space = replace(space, baselines={})
+"""
+OBJECTIVE = "max val_accuracy"
+
+
+@dataclass(frozen=True)
+class Course:
+    """What is raced on.
+
+    Args:
+        data: What the tables call it.
+        train: How many examples there are to train on.
+        validation: How many to validate on.
+        job: What peers are told.
+        text: The space file of hpsearch.
+        given: What `hpsearch run` is given beside the seconds and the seed.
+    """
+
+    data: str
+    train: int
+    validation: int
+    job: dict[str, Any]
+    text: str
+    given: list[str]
 
 
 @dataclass(frozen=True)
@@ -79,22 +111,22 @@ def main() -> int:
     options = _options()
     folder = Path(tempfile.mkdtemp(prefix="race-")) if options.keep is None else options.keep.resolve()
     folder.mkdir(parents=True, exist_ok=True)
-    images = prepared(options.data, options.data_dir, options.train, options.validation, folder)
+    course = _by_space(options) if options.space else _by_hand(options, folder)
     found: dict[str, Any] = {
         "machine": machine(),
-        "data": options.data,
-        "train": options.train,
-        "validation": options.validation,
+        "data": course.data,
+        "train": course.train,
+        "validation": course.validation,
         "seconds": options.seconds,
         "blocks": options.blocks,
         "contestants": {},
     }
     for seed in range(options.seeds):
         for who in options.contestants:
-            run = _kept(folder / f"{who}-{seed}.json", who, seed, images, options)
+            run = _kept(folder / f"{who}-{seed}.json", who, seed, course, options)
             found["contestants"].setdefault(who, []).append(run)
             print(f"{who} seed {seed}: {run['best']}", file=sys.stderr)
-    text = _tables(found)
+    text = tables(found, PEERS, SHARES)
     print(text)
     if options.output:
         options.output.with_suffix(".json").write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
@@ -112,6 +144,8 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--data-dir", type=Path, help="where it is looked for first")
     parser.add_argument("--train", type=int, default=4000, help="images to train on")
     parser.add_argument("--validation", type=int, default=2000, help="images to validate on")
+    parser.add_argument("--space", type=Path, help="a space file, in place of --data, --train and --validation")
+    parser.add_argument("--subset", type=int, help="of its data, as of hpsearch run")
     parser.add_argument("--seconds", type=int, default=480, help="for each contestant")
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--again", type=int, default=3, help="seeds to train each winner again; 0: at a later call")
@@ -123,26 +157,51 @@ def _options() -> argparse.Namespace:
     return parser.parse_args()
 
 
+def _by_hand(options: argparse.Namespace, folder: Path) -> Course:
+    """The choices of the race, on a named data set."""
+    images = prepared(options.data, options.data_dir, options.train, options.validation, folder)
+    text = SPACE.read_text(encoding="utf-8") + DATA.format(**images.declared)
+    return Course(options.data, options.train, options.validation, images.job, text, [])
+
+
+def _by_space(options: argparse.Namespace) -> Course:
+    """What a space file says."""
+    space = load_space(options.space)
+    if space.objective != OBJECTIVE:
+        raise SystemExit(f"{options.space} wants {space.objective}; the race is for {OBJECTIVE}.")
+    data = load_search_data(space.declaration, data_dir=options.data_dir, subset=options.subset)
+    folder = None if options.data_dir is None else str(options.data_dir.resolve())
+    place = {"space": str(options.space.resolve()), "data_dir": folder, "subset": options.subset}
+    return Course(
+        options.space.stem,
+        len(data.train),
+        len(data.validation),
+        {"space": place},
+        options.space.read_text(encoding="utf-8"),
+        [*given("--data-dir", folder), *given("--subset", options.subset)],
+    )
+
+
 # ---- one contestant
 
 
-def _kept(record: Path, who: str, seed: int, images: Images, options: argparse.Namespace) -> dict[str, Any]:
+def _kept(record: Path, who: str, seed: int, course: Course, options: argparse.Namespace) -> dict[str, Any]:
     """What a contestant found, from its record as far as that goes."""
     own = record.with_suffix("")
     own.mkdir(exist_ok=True)
     if not record.exists():
-        record.write_text(json.dumps(_raced(who, seed, images, options, own)) + "\n", encoding="utf-8")
+        record.write_text(json.dumps(_raced(who, seed, course, options, own)) + "\n", encoding="utf-8")
     run: dict[str, Any] = json.loads(record.read_text(encoding="utf-8"))
     if not run["unseen"] and options.again:
         again = _hpsearch_again if who in OURS else _peer_again
-        run["unseen"] = again(run["winner"], images, options, own)
+        run["unseen"] = again(run["winner"], course, options, own)
         record.write_text(json.dumps(run) + "\n", encoding="utf-8")
     return run
 
 
-def _raced(who: str, seed: int, images: Images, options: argparse.Namespace, own: Path) -> dict[str, Any]:
+def _raced(who: str, seed: int, course: Course, options: argparse.Namespace, own: Path) -> dict[str, Any]:
     race = _hpsearch if who in OURS else _peer
-    told = [each for each in race(who, seed, images, options, own) if each.seconds <= options.seconds]
+    told = [each for each in race(who, seed, course, options, own) if each.seconds <= options.seconds]
     if not told:
         raise SystemExit(f"{who} has finished no epoch in {options.seconds} s; see {own}")
     best = max(told, key=lambda each: each.score)
@@ -167,8 +226,8 @@ def _improvements(told: list[Told]) -> list[tuple[float, float]]:
     return curve
 
 
-def _peer(who: str, seed: int, images: Images, options: argparse.Namespace, own: Path) -> list[Told]:
-    job = {**images.job, "who": who, "seed": seed, "blocks": options.blocks, "log": str(own / "log.jsonl")}
+def _peer(who: str, seed: int, course: Course, options: argparse.Namespace, own: Path) -> list[Told]:
+    job = {**course.job, "who": who, "seed": seed, "blocks": options.blocks, "log": str(own / "log.jsonl")}
     (own / "job.json").write_text(json.dumps({**job, "folder": str(own)}), encoding="utf-8")
     (own / "log.jsonl").unlink(missing_ok=True)
     began = time.time()
@@ -178,7 +237,7 @@ def _peer(who: str, seed: int, images: Images, options: argparse.Namespace, own:
             stdout=output,
             stderr=output,
             start_new_session=True,
-            env=_environment(),
+            env=_environment(own, options.blocks),
         )
         _until(process, began + options.seconds)
     told, values = [], None
@@ -191,22 +250,22 @@ def _peer(who: str, seed: int, images: Images, options: argparse.Namespace, own:
     return told
 
 
-def _peer_again(winner: Any, images: Images, options: argparse.Namespace, own: Path) -> list[float]:
+def _peer_again(winner: Any, course: Course, options: argparse.Namespace, own: Path) -> list[float]:
     seeds = list(range(100, 100 + options.again))
-    return _final(own, {**images.job, "blocks": options.blocks, "values": winner, "seeds": seeds})
+    return _final(own, {**course.job, "blocks": options.blocks, "values": winner, "seeds": seeds})
 
 
-def _hpsearch(who: str, seed: int, images: Images, options: argparse.Namespace, own: Path) -> list[Told]:
+def _hpsearch(who: str, seed: int, course: Course, options: argparse.Namespace, own: Path) -> list[Told]:
     space = own / "race.py"
-    text = SPACE.read_text(encoding="utf-8") + DATA.format(**images.declared)
-    space.write_text(text + COLD * (who == "hpsearch"), encoding="utf-8")
+    space.write_text(course.text + COLD * (who == "hpsearch"), encoding="utf-8")
     results = own / "results"
-    run = command("run", space, "--study", "race", "--for", f"{options.seconds}s", "--seed", seed, results=results)
+    limits = ["--for", f"{options.seconds}s", "--seed", seed, *course.given]
+    run = command("run", space, "--study", "race", *limits, results=results)
     trials = results / "race" / "trials"
     told: list[Told] = []
     began = time.time()
     with (own / "output.txt").open("w") as output:
-        process = subprocess.Popen(run, stdout=output, stderr=output, start_new_session=True, env=_environment())
+        process = subprocess.Popen(run, stdout=output, stderr=output, start_new_session=True, env=_environment(own))
         seen: dict[Path, int] = {}
         while process.poll() is None and time.time() < began + options.seconds:
             time.sleep(0.25)
@@ -221,9 +280,9 @@ def _recipe(own: Path, trial: int) -> str:
     return path.read_text(encoding="utf-8").strip()
 
 
-def _hpsearch_again(winner: Any, images: Images, options: argparse.Namespace, own: Path) -> list[float]:
-    models = [_saved(own, winner, at) for at in range(options.again)]
-    return _final(own, {**images.job, "models": models})
+def _hpsearch_again(winner: Any, course: Course, options: argparse.Namespace, own: Path) -> list[float]:
+    models = [_saved(own, winner, course, at) for at in range(options.again)]
+    return _final(own, {**course.job, "models": models})
 
 
 def _new_lines(trials: Path, seen: dict[Path, int], now: float) -> list[Told]:
@@ -237,21 +296,24 @@ def _new_lines(trials: Path, seen: dict[Path, int], now: float) -> list[Told]:
     return told
 
 
-def _saved(own: Path, found: str, at: int) -> str:
+def _saved(own: Path, found: str, course: Course, at: int) -> str:
     """The winner of hpsearch, trained again with another seed, as a file."""
     again = own / "again.py"
     more = f"\nfrom dataclasses import replace\n\nspace = replace(space, baselines={{'found': {found}}})\n"
     again.write_text((own / "race.py").read_text(encoding="utf-8") + more, encoding="utf-8")
     study, model = f"again_{at}", own / f"found_{at}.keras"
-    run = command("run", again, "--study", study, "--trials", 0, "--seed", 100 + at, results=own / "results")
+    limits = ["--trials", 0, "--seed", 100 + at, *course.given]
+    run = command("run", again, "--study", study, *limits, results=own / "results")
     save = command("save", "found", model, "--study", study, results=own / "results")
     for each in (run, save) if not model.exists() else ():
-        subprocess.run(each, check=True, stdout=subprocess.DEVNULL, env=_environment())
+        subprocess.run(each, check=True, stdout=subprocess.DEVNULL, env=_environment(own))
     return str(model)
 
 
-def _environment() -> dict[str, str]:
-    return {**os.environ, "PYTHONPATH": str(SOURCE), "TF_CPP_MIN_LOG_LEVEL": "3"}
+def _environment(own: Path, blocks: str = "hpsearch") -> dict[str, str]:
+    """That of a contestant, who finds nothing in a cache that another left."""
+    said = {"PYTHONPATH": str(SOURCE), "TF_CPP_MIN_LOG_LEVEL": "3", "HPSEARCH_CACHE": str(own / "cache")}
+    return {**os.environ, **said, **({"HPSEARCH_FEATURES": "off"} if blocks == "keras" else {})}
 
 
 def _final(own: Path, job: dict[str, Any]) -> list[float]:
@@ -262,7 +324,7 @@ def _final(own: Path, job: dict[str, Any]) -> list[float]:
         check=True,
         text=True,
         stdout=subprocess.PIPE,
-        env=_environment(),
+        env=_environment(own),
     )
     scores: list[float] = json.loads(told.stdout.splitlines()[-1])
     return scores
@@ -279,64 +341,6 @@ def _until(process: subprocess.Popen[bytes], deadline: float) -> None:
         except subprocess.TimeoutExpired:
             os.killpg(process.pid, signal.SIGKILL)
             process.wait()
-
-
-# ---- the tables
-
-
-def _at(curve: list[list[float]], seconds: float) -> float:
-    return max((score for when, score in curve if when <= seconds), default=0.0)
-
-
-def _when(curve: list[list[float]], score: float) -> float | None:
-    return next((when for when, reached in curve if reached >= score), None)
-
-
-def _tables(found: dict[str, Any]) -> str:
-    seconds, contestants = found["seconds"], found["contestants"]
-    marks = [round(seconds * share) for share in SHARES]
-    seeds = len(next(iter(contestants.values())))
-    blocks = "as Keras does it" if found["blocks"] == "keras" else "with the statistics of hpsearch"
-    lines = [
-        words(found["machine"]),
-        (
-            f"{found['data']}: {found['train']} images to train on, {found['validation']} to validate on; {seconds} s "
-            f"each; the peers' batch normalisation {blocks}; means over {seeds} seed{'s' * (seeds > 1)}"
-        ),
-        "",
-        f"| best accuracy after | {' | '.join(f'{mark} s' for mark in marks)} | trials | epochs | unseen images |",
-        f"| --- |{' --- |' * (len(marks) + 3)}",
-    ]
-    for who, runs in contestants.items():
-        cells = [f"{_mean(_at(run['curve'], mark) for run in runs):.3f}" for mark in marks]
-        cells += [f"{_mean(run[name] for run in runs):.0f}" for name in ("trials", "epochs")]
-        unseen = [score for run in runs for score in run["unseen"]] if all(run["unseen"] for run in runs) else []
-        spread = f" ± {statistics.stdev(unseen):.3f}" if len(unseen) > 1 else ""
-        lines.append(f"| {who} | {' | '.join(cells)} | {f'{_mean(unseen):.3f}{spread}' if unseen else '-'} |")
-    return "\n".join([*lines, "", *_said(found)])
-
-
-def _said(found: dict[str, Any]) -> list[str]:
-    """How much sooner the best peer's last score was reached, seed by seed."""
-    peers = {who: runs for who, runs in found["contestants"].items() if who in PEERS}
-    ours = {who: runs for who, runs in found["contestants"].items() if who in OURS}
-    if not peers or not ours:
-        return []
-    best = max(peers, key=lambda who: _mean(run["best"] for run in peers[who]))
-    goal = _mean(run["best"] for run in peers[best])
-    said = [f"The best peer at the end is {best} with {goal:.3f}."]
-    for who, runs in ours.items():
-        when = [_when(run["curve"], goal) for run in runs]
-        reached = [each for each in when if each is not None]
-        above = 100 * (_mean(run["best"] for run in runs) - goal)
-        share = f", 1/{found['seconds'] / _mean(reached):.1f} of the time" if len(reached) == len(when) else ""
-        times = ", ".join("never" if each is None else f"{each:.0f} s" for each in when)
-        said.append(f"{who} has it after {times}{share}; it ends {above:+.1f} points from it.")
-    return said
-
-
-def _mean(values: Any) -> float:
-    return float(np.mean(list(values)))
 
 
 if __name__ == "__main__":

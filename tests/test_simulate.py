@@ -172,3 +172,25 @@ def test_a_race_is_run_and_told(tmp_path):
         assert run["best"] == run["curve"][-1][1]
         assert len(run["unseen"]) == 1
     assert "The best peer at the end is optuna-median" in (tmp_path / "found.md").read_text()
+
+
+@pytest.mark.slow
+def test_a_space_file_is_raced_on_as_it_stands(tmp_path):
+    space = tmp_path / "mine.py"
+    text = (ROOT / "spaces" / "digits.py").read_text()
+    assert "epochs=20" in text
+    space.write_text(text.replace("epochs=20", "epochs=3"))
+    command = [sys.executable, BENCHMARKS / "race.py", "--space", space, "--subset", "200", "--keep", tmp_path / "race"]
+    command += ["--seconds", "30", "--seeds", "1", "--again", "1", "--output", tmp_path / "found"]
+    command += ["--contestants", "kt-hyperband", "optuna-asha", "hpsearch-baseline"]
+    subprocess.run(command, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    found = json.loads((tmp_path / "found.json").read_text())
+    assert (found["data"], found["train"], found["validation"]) == ("mine", 200, 100)
+    for who, (run,) in found["contestants"].items():
+        assert run["epochs"] > run["trials"] > 1
+        assert len(run["unseen"]) == 1
+        name = "learning_rate=" if who == "hpsearch-baseline" else "training.optimizer.learning_rate"
+        assert name in run["winner"]
+    (ours,) = found["contestants"]["hpsearch-baseline"]
+    assert ours["best"] > 0.5
+    assert ours["unseen"][0] > 0.5
