@@ -1,6 +1,7 @@
 """Pretrained weights: taken from this machine where they are, never random in silence where they are not."""
 
 import json
+import re
 import subprocess
 import sys
 from dataclasses import replace
@@ -158,6 +159,10 @@ def test_weights_that_cannot_be_had_are_asked_for_once_and_said_once(cli, tmp_pa
     assert said.code == 0, said.err
     trials = StudyFolder(tmp_path / "results" / "either").trials()
     assert sorted(trial.failure or trial.state for trial in trials) == ["COMPLETE"] * 4 + ["bad_data"]
+    begun = re.findall(r"^trial (\d+) started", said.out, re.MULTILINE)
+    ended = re.findall(r"^trial (\d+) (?:COMPLETE|FAIL|left out: the ImageNet weights)", said.out, re.MULTILINE)
+    assert len(begun) > len(trials)
+    assert sorted(begun) == sorted(ended), "whoever reads that a trial begins reads what came of it"
 
 
 def test_a_baseline_without_its_weights_is_skipped_once_a_run(cli, tmp_path, monkeypatch):

@@ -412,6 +412,31 @@ def test_a_trial_that_was_left_is_said_above_and_counted_until_it_goes_on() -> N
     assert "1 interrupted" in text[text.rindex("so far") :], "the last screen says what is left to do"
 
 
+def test_a_trial_that_is_dropped_runs_no_more_and_counts_for_nothing() -> None:
+    clock, console = Clock(), screen_of(80)
+    budget = Budget(0, 4, 0.0, None)
+    trial = Trial(number=5, recipe=RECIPE, epochs_budget=4, message="the weights of VGG16 cannot be had")
+    with LiveScreen("val_accuracy", True, "digits", clock=clock, console=console) as screen:
+        screen.started(trial, budget)
+        assert any(line.startswith("running") for line in shown(screen, 80))
+        screen.dropped(trial)
+        lines = shown(screen, 80)
+    assert not any(line.startswith("running") for line in lines)
+    assert not any("interrupted" in line or "VGG16" in line for line in lines)
+
+
+def test_plain_lines_tell_of_a_dropped_trial_where_they_told_that_it_began(capsys: pytest.CaptureFixture[str]) -> None:
+    with PlainLines("val_accuracy", True, "digits", clock=Clock()) as lines:
+        begun = Trial(number=1, message="the weights of VGG16 cannot be had")
+        lines.started(begun, Budget(0, None, 0.0, None))
+        lines.dropped(begun)
+        lines.dropped(Trial(number=2, message="the recipe of trial 0"))
+    assert capsys.readouterr().out.splitlines()[:2] == [
+        "trial 1 started",
+        "trial 1 left out: the weights of VGG16 cannot be had",
+    ]
+
+
 def test_markup_of_users_is_shown_as_it_is() -> None:
     clock = Clock()
     screen = LiveScreen("val_accuracy", True, "[red]study", clock=clock)

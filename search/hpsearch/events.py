@@ -71,6 +71,10 @@ class Watcher(Protocol):
         """
         ...
 
+    def dropped(self, trial: Trial) -> None:
+        """A trial is taken out of the record, because another says all there is to say; it need not have started."""
+        ...
+
     def paused(self, reason: str) -> None:
         """Nothing goes on for this reason, such as a full disk; empty once it does again."""
         ...
@@ -113,6 +117,10 @@ class Patient:
         with self._unless_gone():
             self.watcher.left(trial, why)
 
+    def dropped(self, trial: Trial) -> None:
+        with self._unless_gone():
+            self.watcher.dropped(trial)
+
     def paused(self, reason: str) -> None:
         with self._unless_gone():
             self.watcher.paused(reason)
@@ -134,6 +142,9 @@ class Silent:
         """Pass it over."""
 
     def left(self, trial: Trial, why: str) -> None:
+        """Pass it over."""
+
+    def dropped(self, trial: Trial) -> None:
         """Pass it over."""
 
     def paused(self, reason: str) -> None:

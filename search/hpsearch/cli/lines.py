@@ -107,6 +107,13 @@ class PlainLines:
         self._said.pop(trial.number, None)
         say(left_open(trial, why))
 
+    def dropped(self, trial: Trial) -> None:
+        """Print that nothing comes of a trial that had begun, and why; of what the user named, a note says it."""
+        self._progress.dropped(trial)
+        begun = self._said.pop(trial.number, None) is not None
+        if begun and not (trial.baseline or trial.enqueued):
+            say(f"{title(trial)} left out: {one_line(trial.message)}")
+
     def paused(self, reason: str) -> None:
         """Print that nothing goes on and why, or that it does again."""
         before, self._progress.paused = self._progress.paused, one_line(reason)

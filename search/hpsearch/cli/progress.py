@@ -128,6 +128,11 @@ class Progress:
         self.running.pop(trial.number, None)
         self.open.add(trial.number)
 
+    def dropped(self, trial: Trial) -> None:
+        self._hold_time()
+        self.running.pop(trial.number, None)
+        self.open.discard(trial.number)
+
     def stop(self) -> None:
         """Nothing runs any more, whatever was heard of it last."""
         self._hold_time()

@@ -120,6 +120,11 @@ class LiveScreen:
             self._progress.left(trial)
             self.note(left_open(trial, why))
 
+    def dropped(self, trial: Trial) -> None:
+        """Take a trial from those that run."""
+        with self._lock:
+            self._progress.dropped(trial)
+
     def paused(self, reason: str) -> None:
         """Show in capitals that nothing goes on, until it does."""
         with self._lock:

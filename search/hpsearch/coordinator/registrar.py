@@ -195,6 +195,7 @@ class Registrar:
             self.ledger.drop(trial)
             folder.delete()
             self.tell(trial)
+            self.watcher.dropped(trial)
             agenda.doubles += trial.failure == "duplicate"
             agenda.weightless += trial.failure == "bad_data"
             if trial.baseline or trial.enqueued:
