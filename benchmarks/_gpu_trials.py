@@ -14,7 +14,7 @@ from typing import Any
 from _gpu import Setting, table, write
 from _gpu_data import cifar_folder
 from _race_data import prepared
-from _searches import SOURCE
+from _searches import SOURCE, command
 
 __all__ = ["trials"]
 
@@ -78,10 +78,8 @@ def _hpsearch(declared: dict[str, Any], seconds: float, folder: Path, processes:
     data = "from dataclasses import replace\nfrom hpsearch import Arrays\nspace = replace(space, data=Arrays({file!r}, "
     data += "input_shape={shape}, classes={classes}, white={white}, validation={validation}), baselines=None)\n"
     space.write_text(text + data.format(**declared), encoding="utf-8")
-    start = "from hpsearch.cli.main import main; main(prog_name='hpsearch')"
-    run = [sys.executable, "-c", start, "run", space, "--study", "race", "--strategy", "random", "--engine", "device"]
-    several = ["--per-device", processes]
-    _for_a_while([*run, *several, "--results", own / "results", "--per-trial", "1h"], seconds, own)
+    options = ["--strategy", "random", "--engine", "device", "--per-device", processes, "--per-trial", "1h"]
+    _for_a_while(command("run", space, "--study", "race", *options, results=own / "results"), seconds, own)
     folders = (own / "results" / "race" / "trials").glob("*/trial.json")
     ended = [json.loads(path.read_text(encoding="utf-8")) for path in folders]
     return _counted([trial["score"] for trial in ended if trial["state"] == "COMPLETE"], seconds, own)

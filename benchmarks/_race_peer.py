@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import keras
-from _race_ways import ByHand, BySpace, Log, Way
+from _race_ways import ByHand, Log, Way
 
 ENDLESS = 1_000_000
 """Trials; the race ends by the clock."""
@@ -24,9 +24,16 @@ def main() -> None:
     job = json.loads(Path(sys.argv[1]).read_text(encoding="utf-8"))
     keras.utils.set_random_seed(job["seed"])
     log = Log(job["log"])
-    way: Way = BySpace(job, log) if "space" in job else ByHand(job, log)
     search = _keras_tuner if job["who"].startswith("kt-") else _optuna
-    search(job, way)
+    search(job, _way(job, log))
+
+
+def _way(job: dict[str, Any], log: Log) -> Way:
+    if "space" not in job:
+        return ByHand(job, log)
+    from _race_space import BySpace  # a peer by hand would not wait for hpsearch
+
+    return BySpace(job, log)
 
 
 def _keras_tuner(job: dict[str, Any], way: Way) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -10,6 +9,7 @@ from typing import Any
 import numpy as np
 from _race_data import UNSEEN
 from _race_network import Hyperparameters
+from _race_ways import Log, Suggested, Told
 
 from hpsearch.addresses import Choices, Parameter
 from hpsearch.blocks.files import look_in
@@ -18,6 +18,8 @@ from hpsearch.data.parts import Part
 from hpsearch.declare import transformed
 from hpsearch.describe import describe
 from hpsearch.domains import Scalar
+from hpsearch.errors import HpsearchError
+from hpsearch.phases import phases_of
 from hpsearch.resolve import Suggest, resolve
 from hpsearch.spacefile import load_space
 from hpsearch.study.trial import Epoch
@@ -27,11 +29,9 @@ from hpsearch.training.inputs import loaded_inputs
 from hpsearch.training.scoring import answers, scores
 from hpsearch.training.watch import Leaving, Verdict, Watch
 
-__all__ = ["METRIC", "Declared", "Place", "Told", "asked", "score_unseen", "unseen"]
+__all__ = ["BySpace", "Declared", "Place", "score_unseen", "unseen"]
 
 METRIC = "val_accuracy"
-Told = Callable[[int, float], bool]
-"""Gets the number of an epoch, from 1, and its score, and says whether to end."""
 MOMENTUM = 0.99
 """Of batch normalisation, where Keras is told nothing."""
 
@@ -85,7 +85,7 @@ class Declared:
         Raises:
             HpsearchError: What was chosen does not fit the data.
         """
-        choose = asked(hp)
+        choose = _asked(hp)
         recipe = resolve(self._search, choose)
         return build(transformed(recipe, _moving) if self._keras else recipe, self._inputs, choose)
 
@@ -117,6 +117,84 @@ class Declared:
             return
 
 
+class BySpace:
+    """The networks of a space file, built and trained by hpsearch.
+
+    Args:
+        job: What to do.
+        log: Who is told.
+    """
+
+    def __init__(self, job: dict[str, Any], log: Log) -> None:
+        self._declared = Declared(Place(**job["space"]), job["blocks"], job["seed"])
+        self._log = log
+        self.epochs = self._declared.epochs
+        self.arguments: dict[str, Any] = {}
+
+    def hypermodel(self) -> Any:
+        """One with a ``fit`` of its own."""
+        import keras_tuner
+
+        way = self
+
+        class Hypermodel(keras_tuner.HyperModel):  # type: ignore[misc]  # Keras Tuner has no types
+            def build(self, hp: Any) -> Any:
+                try:
+                    self.built = way._declared.built(hp)
+                except HpsearchError as error:
+                    raise keras_tuner.errors.FailedTrialError(str(error)) from error
+                way._log.write(values=dict(hp.values))
+                return self.built.network
+
+            def fit(self, hp: Any, model: Any, **given: Any) -> float:
+                return way._tuned(self.built, given)
+
+        return Hypermodel()
+
+    def _tuned(self, built: Built, given: dict[str, Any]) -> float:
+        """Train as Keras Tuner asks; its callbacks keep the weights of the best epoch."""
+        scores = [0.0]
+        for callback in given["callbacks"]:
+            callback.set_model(built.network)
+
+        def told(epoch: int, score: float) -> bool:
+            scores.append(score)
+            for callback in given["callbacks"]:
+                callback.on_epoch_end(epoch - 1, {METRIC: score})
+            return False
+
+        # Hyperband alone says from where to where; what others say is the most of any trial, and recipes know better.
+        first = given.get("initial_epoch")
+        self._train(built, told, None if first is None else given["epochs"] - first)
+        return max(scores)
+
+    def trained(self, trial: Any, told: Told) -> bool:
+        """See `Way`."""
+        try:
+            built = self._declared.built(Suggested(trial))
+        except HpsearchError:
+            return False
+        self._log.write(values=dict(trial.params))
+        return self._train(built, told, None)
+
+    def _train(self, built: Built, told: Told, epochs: int | None) -> bool:
+        most = epochs or sum(phase.epochs for phase in phases_of(built.recipe.training, built.recipe.model))
+        finished = True
+
+        def written(epoch: int, score: float) -> bool:
+            nonlocal finished
+            self._log.write(epoch=epoch, score=score)
+            finished = not told(epoch, score) or epoch == most
+            # Leaving after the last epoch spares what hpsearch would measure for its own record.
+            return not finished or epoch == most
+
+        try:
+            self._declared.trained(built, written, epochs)
+        except HpsearchError:  # a loss that is not finite; what was scored before counts
+            return False
+        return finished
+
+
 class _Listening(Watch):
     def __init__(self, told: Told) -> None:
         self._told = told
@@ -131,12 +209,8 @@ def _moving(part: Any) -> Any:
     return replace(part, batchnorm_momentum=MOMENTUM) if left_open else part
 
 
-def asked(hp: Hyperparameters) -> Suggest:
-    """The choices of a space in the words of Keras Tuner.
-
-    Args:
-        hp: Who chooses.
-    """
+def _asked(hp: Hyperparameters) -> Suggest:
+    """The choices of a space in the words of Keras Tuner."""
 
     def suggest(parameter: Parameter) -> Scalar:
         name, domain = parameter.name, parameter.domain

@@ -1,23 +1,21 @@
-"""How a peer of the race makes and trains networks: by hand, or by a space file that hpsearch builds and trains."""
+"""How a peer of the race makes and trains networks."""
 
 from __future__ import annotations
 
 import json
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
 import keras
 import numpy as np
 from _race_network import BATCH, EPOCHS, network, settled
-from _race_space import METRIC, Declared, Place, Told
 
-from hpsearch.errors import HpsearchError
-from hpsearch.phases import phases_of
-from hpsearch.training.build import Built
+__all__ = ["ByHand", "Log", "Suggested", "Told", "Way"]
 
-__all__ = ["ByHand", "BySpace", "Log", "Way"]
+Told = Callable[[int, float], bool]
+"""Gets the number of an epoch, from 1, and its score, and says whether to end."""
 
 
 class Log:
@@ -157,81 +155,3 @@ class Pruning(keras.callbacks.Callback):
         """Ask."""
         if self.told(epoch + 1, float((logs or {})["val_accuracy"])):
             self.model.stop_training = True
-
-
-class BySpace:
-    """The networks of a space file, built and trained by hpsearch.
-
-    Args:
-        job: What to do.
-        log: Who is told.
-    """
-
-    def __init__(self, job: dict[str, Any], log: Log) -> None:
-        self._declared = Declared(Place(**job["space"]), job["blocks"], job["seed"])
-        self._log = log
-        self.epochs = self._declared.epochs
-        self.arguments: dict[str, Any] = {}
-
-    def hypermodel(self) -> Any:
-        """One with a ``fit`` of its own."""
-        import keras_tuner
-
-        way = self
-
-        class Hypermodel(keras_tuner.HyperModel):  # type: ignore[misc]  # Keras Tuner has no types
-            def build(self, hp: Any) -> Any:
-                try:
-                    self.built = way._declared.built(hp)
-                except HpsearchError as error:
-                    raise keras_tuner.errors.FailedTrialError(str(error)) from error
-                way._log.write(values=dict(hp.values))
-                return self.built.network
-
-            def fit(self, hp: Any, model: Any, **given: Any) -> float:
-                return way._tuned(self.built, given)
-
-        return Hypermodel()
-
-    def _tuned(self, built: Built, given: dict[str, Any]) -> float:
-        """Train as Keras Tuner asks; its callbacks keep the weights of the best epoch."""
-        scores = [0.0]
-        for callback in given["callbacks"]:
-            callback.set_model(built.network)
-
-        def told(epoch: int, score: float) -> bool:
-            scores.append(score)
-            for callback in given["callbacks"]:
-                callback.on_epoch_end(epoch - 1, {METRIC: score})
-            return False
-
-        # Hyperband alone says from where to where; what others say is the most of any trial, and recipes know better.
-        first = given.get("initial_epoch")
-        self._train(built, told, None if first is None else given["epochs"] - first)
-        return max(scores)
-
-    def trained(self, trial: Any, told: Told) -> bool:
-        """See `Way`."""
-        try:
-            built = self._declared.built(Suggested(trial))
-        except HpsearchError:
-            return False
-        self._log.write(values=dict(trial.params))
-        return self._train(built, told, None)
-
-    def _train(self, built: Built, told: Told, epochs: int | None) -> bool:
-        most = epochs or sum(phase.epochs for phase in phases_of(built.recipe.training, built.recipe.model))
-        finished = True
-
-        def written(epoch: int, score: float) -> bool:
-            nonlocal finished
-            self._log.write(epoch=epoch, score=score)
-            finished = not told(epoch, score) or epoch == most
-            # Leaving after the last epoch spares what hpsearch would measure for its own record.
-            return not finished or epoch == most
-
-        try:
-            self._declared.trained(built, written, epochs)
-        except HpsearchError:  # a loss that is not finite; what was scored before counts
-            return False
-        return finished

@@ -29,8 +29,8 @@ from pathlib import Path
 from typing import Any
 
 from _machine import machine, words
+from _searches import SOURCE, command
 
-SOURCE = Path(__file__).resolve().parents[1] / "search"
 GOAL = 20
 PHOTOS = 300
 """Of each of two made up classes."""
@@ -117,11 +117,10 @@ def _study(space: Path, data: Path, folder: Path, trials: int, keep: bool) -> di
         "HPSEARCH_CACHE": str(folder / "cache"),
         "HPSEARCH_FEATURES": "on" if keep else "off",
     }
-    start = "from hpsearch.cli.main import main; main(prog_name='hpsearch')"
-    run = ["run", space, "--study", name, "--results", folder / "results", "--data-dir", data, "--trials", trials]
+    options = ["--data-dir", data, "--trials", trials, "--strategy", "random", "--seed", 0, "--devices", "cpu"]
     began = time.monotonic()
     subprocess.run(
-        [sys.executable, "-c", start, *map(str, run), "--strategy", "random", "--seed", "0", "--devices", "cpu"],
+        command("run", space, "--study", name, *options, results=folder / "results"),
         env=environment,
         check=True,
         stdout=sys.stderr,

@@ -36,17 +36,13 @@ from pathlib import Path
 from typing import NamedTuple
 
 from _machine import machine, words
+from _searches import SOURCE, command
 
-ROOT = Path(__file__).resolve().parents[1]
-SEARCH = ROOT / "search"
-sys.path.insert(0, str(SEARCH))
+from hpsearch.study.folder import StudyFolder, StudyInfo
+from hpsearch.study.live import Live, LiveSlot, write_live
+from hpsearch.study.lock import Holder
+from hpsearch.study.trial import Epoch, Trial
 
-from hpsearch.study.folder import StudyFolder, StudyInfo  # noqa: E402 - it is found by the line above
-from hpsearch.study.live import Live, LiveSlot, write_live  # noqa: E402
-from hpsearch.study.lock import Holder  # noqa: E402
-from hpsearch.study.trial import Epoch, Trial  # noqa: E402
-
-START = "from hpsearch.cli.main import main; main(prog_name='hpsearch')"
 FORMS: dict[str, tuple[str, ...]] = {
     "in a pipe": (),
     "--json": ("--json",),
@@ -147,9 +143,10 @@ def used() -> float:
 
 def call(results: Path, form: tuple[str, ...]) -> Took:
     """One call, its output read to the end."""
-    command = [sys.executable, "-c", START, "leaderboard", "--results", str(results), *form]
     began, before = time.perf_counter(), used()
-    done = subprocess.run(command, env=environment(), capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        command("leaderboard", *form, results=results), env=environment(), capture_output=True, text=True, check=True
+    )
     took = Took(time.perf_counter() - began, used() - before)
     assert not done.stderr, done.stderr
     assert done.stdout
@@ -158,10 +155,11 @@ def call(results: Path, form: tuple[str, ...]) -> Took:
 
 def call_on_terminal(results: Path, form: tuple[str, ...]) -> Took:
     """One call that finds a terminal."""
-    command = [sys.executable, "-c", START, "leaderboard", "--results", str(results), *form]
     ours, theirs = pty.openpty()
     began, before = time.perf_counter(), used()
-    process = subprocess.Popen(command, env=environment(), stdout=theirs, stderr=theirs)
+    process = subprocess.Popen(
+        command("leaderboard", *form, results=results), env=environment(), stdout=theirs, stderr=theirs
+    )
     os.close(theirs)
     try:
         while os.read(ours, 1 << 16):
@@ -175,7 +173,7 @@ def call_on_terminal(results: Path, form: tuple[str, ...]) -> Took:
 
 def environment() -> dict[str, str]:
     """Of the commands."""
-    return {**os.environ, "PYTHONPATH": str(SEARCH), "TERM": "xterm"}
+    return {**os.environ, "PYTHONPATH": str(SOURCE), "TERM": "xterm"}
 
 
 @contextmanager
