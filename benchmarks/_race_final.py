@@ -32,13 +32,12 @@ def _of_space(job: dict[str, Any]) -> list[float]:
     part = unseen(place)
     if "models" in job:
         return [score_unseen(_loaded(path), part) for path in job["models"]]
-    scores = []
+    declared, scores = Declared(place, job["blocks"]), []
     for seed in job["seeds"]:
         keras.backend.clear_session()
         keras.utils.set_random_seed(seed)
-        declared = Declared(place, job["blocks"], seed)
         built = declared.built(Fixed(job["values"]))
-        declared.trained(built)
+        declared.trained(built, seed)
         scores.append(score_unseen(built.answering, part))
     return scores
 

@@ -62,10 +62,9 @@ class Declared:
     Args:
         place: The space and its data.
         blocks: ``keras`` where batch normalisation is as Keras has it when told nothing, else ``hpsearch``.
-        seed: Of weights, shuffles and dropout.
     """
 
-    def __init__(self, place: Place, blocks: str, seed: int) -> None:
+    def __init__(self, place: Place, blocks: str) -> None:
         look_in(data=place.folder)
         space = load_space(Path(place.space))
         data = load_search_data(space.declaration, data_dir=place.folder, subset=place.subset)
@@ -74,7 +73,6 @@ class Declared:
         self._inputs = loaded_inputs(space.declaration, data)
         self._train, self._validation = data.train, data.validation
         self._keras = blocks == "keras"
-        self._seed = seed
 
     def built(self, hp: Hyperparameters) -> Built:
         """The network that is chosen.
@@ -89,11 +87,12 @@ class Declared:
         recipe = resolve(self._search, choose)
         return build(transformed(recipe, _moving) if self._keras else recipe, self._inputs, choose)
 
-    def trained(self, built: Built, told: Told | None = None, epochs: int | None = None) -> None:
+    def trained(self, built: Built, seed: int, told: Told | None = None, epochs: int | None = None) -> None:
         """Train a network; where nobody ended it, it is left with the weights of its best epoch.
 
         Args:
             built: The network and its recipe.
+            seed: Of shuffles and dropout.
             told: Who is told of each epoch, and may end it.
             epochs: How many; None leaves it to the recipe.
 
@@ -108,7 +107,7 @@ class Declared:
                 self._inputs,
                 metric=METRIC,
                 maximize=True,
-                seed=self._seed,
+                seed=seed,
                 watch=Watch() if told is None else _Listening(told),
                 epochs=epochs,
                 engine="fit",
@@ -126,7 +125,8 @@ class BySpace:
     """
 
     def __init__(self, job: dict[str, Any], log: Log) -> None:
-        self._declared = Declared(Place(**job["space"]), job["blocks"], job["seed"])
+        self._declared = Declared(Place(**job["space"]), job["blocks"])
+        self._seed = job["seed"]
         self._log = log
         self.epochs = self._declared.epochs
         self.arguments: dict[str, Any] = {}
@@ -189,7 +189,7 @@ class BySpace:
             return not finished or epoch == most
 
         try:
-            self._declared.trained(built, written, epochs)
+            self._declared.trained(built, self._seed, written, epochs)
         except HpsearchError:  # a loss that is not finite; what was scored before counts
             return False
         return finished
