@@ -29,7 +29,7 @@ ALL = (X, KIND, UNITS, SHARE, WIDTH)
 
 @pytest.fixture(scope="module")
 def oracle():
-    """One process for all tests; it keeps nothing from question to question."""
+    """One process for all tests; what it was told of other trials does not count."""
     oracle = Oracle()
     yield oracle
     oracle.close()
@@ -212,6 +212,45 @@ def test_a_process_that_is_killed_is_started_again(oracle):
     os.kill(pid, signal.SIGKILL)
     assert oracle.propose(question()) == before
     assert oracle.pid != pid
+
+
+class Overheard:
+    """A connection that remembers which trials it sent."""
+
+    def __init__(self, connection):
+        self.connection = connection
+        self.sent = []
+
+    def send(self, message):
+        self.sent.append([past.number for past in message[0].trials])
+        self.connection.send(message)
+
+    def recv(self):
+        return self.connection.recv()
+
+    def close(self):
+        self.connection.close()
+
+
+def test_a_trial_is_told_again_only_when_it_changed(oracle):
+    def past(number, x, score):
+        return Past(number, {"x": x}, score, True, True, True, {"x": x})
+
+    def pasts():
+        return [past(number, number / 5, (number % 3) / 3) for number in range(5)]
+
+    def asked(trials):
+        return oracle.propose(question(kind="bayesian", number=len(trials), trials=tuple(trials)))
+
+    first, other = pasts(), past(3, 0.1, 1.0)
+    before = asked(first)
+    oracle._connection = overheard = Overheard(oracle._connection)
+    answers = [asked(first), asked([*first[:3], other, first[4]]), asked(first[:2]), asked(first)]
+    assert overheard.sent == [[], [3], [], [3]]
+    assert answers[0] == answers[3] == before
+    os.kill(oracle.pid, signal.SIGKILL)
+    again = pasts()  # none of them was told before
+    assert [asked(again), asked([*again[:3], other, again[4]]), asked(again[:2])] == answers[:3]
 
 
 def test_ctrl_c_and_a_lost_terminal_leave_it_alone(oracle):

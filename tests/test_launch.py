@@ -8,7 +8,7 @@ import pytest
 
 from hpsearch import running
 from hpsearch.errors import RunError
-from hpsearch.strategies.optuna import StorageError
+from hpsearch.strategies.database import StorageError
 from hpsearch.study.folder import StudyFolder
 
 

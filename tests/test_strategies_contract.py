@@ -18,8 +18,8 @@ from hpsearch.domains import Between
 from hpsearch.resolve import resolve
 from hpsearch.strategies import keras_tuner, sampled
 from hpsearch.strategies.choose import open_strategy
+from hpsearch.strategies.database import StorageError
 from hpsearch.strategies.names import STRATEGIES
-from hpsearch.strategies.optuna import StorageError
 from hpsearch.strategies.oracle_process import Oracle
 
 SOURCE = Path(__file__).resolve().parents[1] / "search"

@@ -25,7 +25,7 @@ from hpsearch.sharing import PerDevice, slots_of
 from hpsearch.space import Objective
 from hpsearch.spacefile import is_declarative, load_space
 from hpsearch.strategies.choose import open_strategy
-from hpsearch.strategies.optuna import check_database
+from hpsearch.strategies.database import check_database
 from hpsearch.study.asked import Said, write_asked
 from hpsearch.study.atomic import write_text
 from hpsearch.study.folder import StudyFolder, StudyInfo, checked_name

@@ -21,7 +21,7 @@ from hpsearch.limits import Limits
 from hpsearch.messages import Ready, Setup
 from hpsearch.running import Show, first_ready, heeding_signals, opened, writing_record
 from hpsearch.space import Objective
-from hpsearch.strategies.optuna import check_database
+from hpsearch.strategies.database import check_database
 from hpsearch.strategies.repeats import Repeats
 from hpsearch.study.folder import StudyFolder
 from hpsearch.study.trial import Trial

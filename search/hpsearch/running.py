@@ -15,7 +15,7 @@ from hpsearch.executors.local import LocalExecutor
 from hpsearch.messages import Ready, Refused
 from hpsearch.space import Objective
 from hpsearch.strategies.base import Strategy
-from hpsearch.strategies.optuna import StorageError
+from hpsearch.strategies.database import StorageError
 from hpsearch.study.folder import StudyFolder
 from hpsearch.study.room import LITTLE, has_room, written
 from hpsearch.study.trial import Trial

@@ -13,6 +13,7 @@ Three ideas, which ``benchmarks/simulate.py`` can compare on recorded learning c
 from __future__ import annotations
 
 import math
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from random import Random
@@ -67,7 +68,7 @@ class Settings:
         resume: Whether a stopped trial may go on.
     """
 
-    starts: int = 7
+    starts: int = 8
     first_rung: float = 0.2
     spacing: float = 3.0
     keep: float = 1 / 3
@@ -98,7 +99,9 @@ class Adaptive(Recorded):
         self._settings = settings or Settings()
         self._rungs = _rungs(epochs, self._settings)
         self._paused: set[int] | None = None  # who may go on; None where that is to be found out anew
-        self._best: dict[tuple[int, float], float | None] = {}  # what `_up_to` said of trials that ended
+        # What `_up_to` and `_standing` said of trials that ended, by epoch; nothing of that changes any more.
+        self._best: defaultdict[float, dict[int, float | None]] = defaultdict(dict)
+        self._standings: defaultdict[int, dict[int, float | None]] = defaultdict(dict)
         record.study.sampler = _Proposed(seed)
 
     # ---- who is next
@@ -151,10 +154,10 @@ class Adaptive(Recorded):
         """The best value up to an epoch; more is better. None where there is none, or the trial could not work."""
         if not trial.state.is_finished():
             return self._looked_up(trial, rung)
-        asked = trial.number, rung
-        if asked not in self._best:
-            self._best[asked] = self._looked_up(trial, rung)
-        return self._best[asked]
+        known = self._best[rung]
+        if trial.number not in known:
+            known[trial.number] = self._looked_up(trial, rung)
+        return known[trial.number]
 
     def _looked_up(self, trial: FrozenTrial, rung: float) -> float | None:
         if is_infeasible(trial):
@@ -191,16 +194,23 @@ class Adaptive(Recorded):
 
     def _at(self, trials: Sequence[FrozenTrial], rung: int, without: FrozenTrial) -> list[float]:
         """The scores at a rung of all recipes that reached it, or were trained to an earlier end of their own."""
-        parent = without.user_attrs.get(PARENT)
-        continued = _continued(trials)
+        left_out = {without.number, without.user_attrs.get(PARENT), *_continued(trials)}
         return [
             value
             for trial in trials
-            if trial.number not in (without.number, parent)
-            and trial.number not in continued
-            and (max(trial.intermediate_values, default=0) >= rung or trial.state == TrialState.COMPLETE)
-            and (value := self._promise(trial, rung)) is not None
+            if trial.number not in left_out and (value := self._standing(trial, rung)) is not None
         ]
+
+    def _standing(self, trial: FrozenTrial, rung: int) -> float | None:
+        """What a trial has at a rung; None where it did not reach it."""
+        known = self._standings[rung]
+        if trial.number in known:
+            return known[trial.number]
+        reached = max(trial.intermediate_values, default=0) >= rung or trial.state == TrialState.COMPLETE
+        standing = self._promise(trial, rung) if reached else None
+        if trial.state.is_finished():
+            known[trial.number] = standing
+        return standing
 
     def _to_resume(self, trials: Sequence[FrozenTrial]) -> FrozenTrial | None:
         """A stopped trial that is among the best of its rung by now; the highest rung first."""
@@ -222,7 +232,7 @@ class Adaptive(Recorded):
             if trial.state == TrialState.PRUNED
             and trial.number not in continued
             and trial.user_attrs.get(STOPPED) == rung
-            and (value := self._promise(trial, rung)) is not None
+            and (value := self._standing(trial, rung)) is not None
         ]
         found.sort(key=lambda each: each[:2], reverse=True)
         return [trial for _, _, trial in found]

@@ -43,6 +43,9 @@ class KerasTuner(Recorded):
         self._seed = seed
         self._epochs = epochs
         self._over: set[int] = set()  # trials whose checkpoint nobody will want any more
+        self._met = _Met()
+        self._space = TunerSpace({})
+        self._ended: dict[int, Past] = {}  # what the oracle is told of trials that ended, in the terms of that space
         self._oracle = Oracle()
         self._oracle.start()
         record.study.sampler = _Proposed(seed)
@@ -51,7 +54,7 @@ class KerasTuner(Recorded):
         if at_random and self._kind != "hyperband":
             return {_PROPOSAL: {}}
         trials = self.record.trials()
-        space = TunerSpace(_met(trials))
+        space = self._space_of(trials)
         number = len(trials)
         proposal = self._oracle.propose(
             Question(
@@ -61,7 +64,7 @@ class KerasTuner(Recorded):
                 epochs=self._epochs,
                 number=number,
                 dimensions=space.dimensions(),
-                trials=tuple(self._past(trial, space) for trial in trials if trial.state != TrialState.WAITING),
+                trials=tuple(self._past(trial) for trial in trials if trial.state != TrialState.WAITING),
             )
         )
         if proposal is None:
@@ -109,34 +112,61 @@ class KerasTuner(Recorded):
     def _better(self, left: float, right: float) -> bool:
         return left > right if self.record.maximize else left < right
 
-    def _past(self, trial: FrozenTrial, space: TunerSpace) -> Past:
-        """A trial as an oracle is told of it."""
+    def _space_of(self, trials: list[FrozenTrial]) -> TunerSpace:
+        """The choices that trials were asked for."""
+        met = self._met.by(trials)
+        if list(met.items()) != list(self._space.distributions.items()):
+            self._space = TunerSpace(met)
+            self._ended.clear()
+        return self._space
+
+    def _past(self, trial: FrozenTrial) -> Past:
+        """A trial as an oracle is told of it; of one that ended always the same object."""
+        if trial.number in self._ended:
+            return self._ended[trial.number]
         parent = trial.user_attrs.get(PARENT)
         ended = trial.state.is_finished()
-        return Past(
+        past = Past(
             number=trial.number,
-            values=space.told(trial.params),
+            values=self._space.told(trial.params),
             score=self._score(trial) if ended else None,
             ended=ended,
             worked=_worked(trial) or not ended,
             # A promotion that was forgotten keeps its place in its round; it would be made again and again.
             counts=trial.state != TrialState.FAIL or parent is not None,
-            proposal=space.told(trial.user_attrs.get(_PROPOSAL, {})) if parent is None else {},
+            proposal=self._space.told(trial.user_attrs.get(_PROPOSAL, {})) if parent is None else {},
             bracket=_bracket(trial),
             parent=parent,
         )
+        if ended:
+            self._ended[trial.number] = past
+        return past
 
     def close(self) -> None:
         self._oracle.close()
 
 
-def _met(trials: list[FrozenTrial]) -> dict[str, BaseDistribution]:
+class _Met:
     """The choices that trials were asked for, as wide as they were ever offered, in the order of the trials."""
-    met: dict[str, BaseDistribution] = {}
-    for trial in trials:
-        for name, distribution in trial.distributions.items():
-            met[name] = _wider(met.get(name, distribution), distribution)
-    return met
+
+    def __init__(self) -> None:
+        self._count = 0  # so many trials at the beginning have all ended and are looked at once
+        self._known: dict[str, BaseDistribution] = {}
+
+    def by(self, trials: list[FrozenTrial]) -> dict[str, BaseDistribution]:
+        """What these were asked for; those asked about before are among them."""
+        while self._count < len(trials) and trials[self._count].state.is_finished():
+            _widen(self._known, trials[self._count])
+            self._count += 1
+        met = dict(self._known)
+        for trial in trials[self._count :]:
+            _widen(met, trial)
+        return met
+
+
+def _widen(met: dict[str, BaseDistribution], trial: FrozenTrial) -> None:
+    for name, distribution in trial.distributions.items():
+        met[name] = _wider(met.get(name, distribution), distribution)
 
 
 def _wider(left: BaseDistribution, right: BaseDistribution) -> BaseDistribution:

@@ -5,12 +5,9 @@
 
 from __future__ import annotations
 
-import contextlib
-import sqlite3
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote
 
 import optuna
 from optuna.distributions import (
@@ -24,14 +21,11 @@ from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from hpsearch.addresses import Parameter
 from hpsearch.domains import Scalar
-from hpsearch.errors import StudyError
+from hpsearch.strategies.database import open_database
 from hpsearch.strategies.distributions import answer, distribution_of, internal_name, internal_value, offered
 from hpsearch.strategies.drafts import Draft
 
-__all__ = ["Record", "StorageError", "check_database", "is_infeasible"]
-
-StorageError = optuna.exceptions.StorageInternalError
-"""The database cannot be read or written: a full disk, a lock held for long."""
+__all__ = ["Record", "is_infeasible"]
 
 optuna.logging.set_verbosity(optuna.logging.ERROR)
 
@@ -69,7 +63,7 @@ class Record:
         self._reported: dict[int, set[int]] = {}
         self.study = optuna.create_study(
             study_name=name,
-            storage=None if database is None else _storage(database),
+            storage=None if database is None else open_database(database),
             direction="maximize" if maximize else "minimize",
             load_if_exists=True,
         )
@@ -276,44 +270,3 @@ def _suggested(trial: optuna.Trial, name: str, distribution: BaseDistribution) -
         )
     assert isinstance(distribution, CategoricalDistribution)  # distribution_of makes no other kind
     return trial.suggest_categorical(name, distribution.choices)
-
-
-def _storage(database: Path) -> optuna.storages.RDBStorage:
-    check_database(database)
-    try:
-        return optuna.storages.RDBStorage(f"sqlite:///{database}", engine_kwargs={"connect_args": {"timeout": 60}})
-    except Exception as error:  # SQLAlchemy's, alembic's or Optuna's own, as the file is damaged in one way or another
-        if _says_full(error):
-            raise StorageError("the disk is full.") from error
-        raise StudyError(f"{database} is not a database of Optuna ({type(error).__name__}); {_WAY_OUT}") from error
-
-
-def _says_full(error: BaseException | None) -> bool:
-    """Whether SQLite says so, be it to SQLAlchemy and that to Optuna."""
-    if error is None or "database or disk is full" in str(error):
-        return error is not None
-    return _says_full(error.__cause__ or error.__context__)
-
-
-_WAY_OUT = "move it away or give another --study."
-
-
-def check_database(database: Path) -> None:
-    """Refuse a file that is not a database of Optuna; one that is missing is made later.
-
-    Args:
-        database: The SQLite file of a study.
-
-    Raises:
-        StudyError: It is something else.
-    """
-    if not database.exists():
-        return
-    try:
-        # Not read-only: what was killed in the middle of a write has to be taken back first. It is not created either.
-        with contextlib.closing(sqlite3.connect(f"file:{quote(str(database))}?mode=rw", uri=True)) as connection:
-            tables = {row[0] for row in connection.execute("SELECT name FROM sqlite_master WHERE type='table'")}
-    except sqlite3.Error as error:
-        raise StudyError(f"{database} is not an SQLite database ({error}); {_WAY_OUT}") from error
-    if tables and "studies" not in tables:
-        raise StudyError(f"{database} is an SQLite database, but not one of Optuna; {_WAY_OUT}")

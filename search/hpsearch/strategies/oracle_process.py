@@ -1,21 +1,24 @@
 """Keras Tuner's oracles in a process of their own, because importing them brings Keras and its backend.
 
-The process keeps nothing: a question holds all trials so far, and the answer is what an oracle proposes that has seen
-them. So one that dies is started again and asked again, and a run that is resumed is answered as it would have been.
+A question holds all trials so far, and the answer is what an oracle proposes that has seen them. So a process that dies
+is started again and asked again, and a run that is resumed is answered as it would have been. The process keeps what it
+was told of trials, and nothing else; what did not change since is not sent again.
 """
 
 from __future__ import annotations
 
 import contextlib
+import gc
 import multiprocessing
 import os
 import signal
 import sys
+from dataclasses import replace
 from multiprocessing.connection import Connection
 from typing import Any
 
 from hpsearch.errors import RunError
-from hpsearch.strategies.oracle_questions import Proposal, Question
+from hpsearch.strategies.oracle_questions import Past, Proposal, Question
 
 __all__ = ["Oracle"]
 
@@ -29,6 +32,7 @@ class Oracle:
     def __init__(self) -> None:
         self._process: Any = None
         self._connection: Connection | None = None
+        self._told: dict[int, Past] = {}
 
     @property
     def pid(self) -> int | None:
@@ -43,12 +47,13 @@ class Oracle:
         self._process = context.Process(target=_serve, args=(theirs, os.getpid()), name="hpsearch-oracle", daemon=True)
         self._process.start()
         theirs.close()
+        self._told = {}
 
     def propose(self, question: Question) -> Proposal | None:
         """Ask for the next trial.
 
         Args:
-            question: What it shall be.
+            question: What it shall be. A trial that is the same object as in a question before is not sent again.
 
         Returns:
             The trial; None where there is none.
@@ -60,12 +65,14 @@ class Oracle:
             if self._connection is None:
                 self.start()
             assert self._connection is not None  # start has made it
+            news = tuple(past for past in question.trials if self._told.get(past.number) is not past)
             try:
-                self._connection.send(question)
+                self._connection.send((replace(question, trials=news), [past.number for past in question.trials]))
                 answer = self._connection.recv()
             except (EOFError, OSError):
                 self.close()
                 continue
+            self._told.update((past.number, past) for past in news)
             if isinstance(answer, str):
                 raise RunError(f"Keras Tuner's {question.kind} oracle failed: {answer}")
             assert answer is None or isinstance(answer, Proposal)
@@ -100,11 +107,15 @@ def _serve(connection: Connection, parent: int) -> None:
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     from hpsearch.strategies.oracles import proposal
 
+    told: dict[int, Past] = {}
+    gc.freeze()  # what was imported stays; looking for garbage in it would take longer than most answers
     while True:
         try:
-            question = connection.recv()
+            question, numbers = connection.recv()
         except (EOFError, OSError):
             return
+        told.update((past.number, past) for past in question.trials)
+        question = replace(question, trials=tuple(told[number] for number in numbers))
         answer: Proposal | str | None
         try:
             answer = proposal(question)

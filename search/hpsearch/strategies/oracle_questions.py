@@ -41,9 +41,9 @@ class Bracket:
     wanted: int
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Past:
-    """A trial so far.
+    """A trial so far; told anew, as another object, once it changes.
 
     Args:
         number: Its number.

@@ -9,6 +9,7 @@ from __future__ import annotations
 import dataclasses
 import math
 from typing import Any
+from weakref import WeakKeyDictionary
 
 from hpsearch.strategies.oracle_questions import Bracket, Dimension, Past, Proposal, Question
 
@@ -125,15 +126,24 @@ def _worst(question: Question) -> float:
 
 def _tried(question: Question) -> set[str]:
     """The hashes of all values that are not to be proposed again: those chosen, and those proposed."""
-    fixed = {_ALWAYS: True} if question.kind == "hyperband" else {}
-    known = [values for past in question.trials for values in (past.values, past.proposal) if values]
-    return _hashes(question, [{**values, **fixed} for values in known])
+    tried: set[str] = set()
+    for past in question.trials:
+        known = _HASHES.setdefault(past, {})
+        if question.kind not in known:
+            known[question.kind] = _hashes(question, [values for values in (past.values, past.proposal) if values])
+        tried |= known[question.kind]
+    return tried
 
 
 def _hashes(question: Question, known: list[dict[str, Any]]) -> set[str]:
     """What Keras Tuner knows values by that were tried."""
+    fixed = {_ALWAYS: True} if question.kind == "hyperband" else {}
     oracle = _new(question, "random")
-    return {oracle._compute_values_hash(values) for values in known}  # noqa: SLF001  # an oracle's state holds such hashes
+    return {oracle._compute_values_hash({**values, **fixed}) for values in known}  # noqa: SLF001  # an oracle's state holds such hashes
+
+
+_HASHES: WeakKeyDictionary[Past, dict[str, set[str]]] = WeakKeyDictionary()
+"""What `_hashes` said of trials, by the kind of the oracle."""
 
 
 # ---- Hyperband

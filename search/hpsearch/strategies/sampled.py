@@ -118,7 +118,9 @@ class _Seeded(BaseSampler):
         self._relative = self._fresh(trial, _RELATIVE)
         if self._seen is not None:
             self._seen.proposing = trial.number
-        return self._relative.infer_relative_search_space(self._seen or study, trial)
+        grouped = isinstance(self._relative, TPESampler)
+        seen = _Kinds(study) if grouped else self._seen or study
+        return self._relative.infer_relative_search_space(seen, trial)
 
     def sample_relative(
         self, study: optuna.Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
@@ -130,6 +132,24 @@ class _Seeded(BaseSampler):
     ) -> Any:
         sampler = self._fresh(trial, param_name)
         return sampler.sample_independent(self._seen or study, trial, param_name, param_distribution)
+
+
+class _Kinds(optuna.Study):
+    """The study with one trial for each set of choices that a trial made.
+
+    From more of them the choices that occur together are found to be the same, after as many steps as there are trials.
+    """
+
+    def __init__(self, study: optuna.Study) -> None:
+        super().__init__(study.study_name, study._storage)  # noqa: SLF001  # the one with the cache; Optuna's own views do so
+
+    def _get_trials(
+        self, deepcopy: bool = True, states: Container[TrialState] | None = None, use_cache: bool = False
+    ) -> list[FrozenTrial]:
+        first: dict[frozenset[str], FrozenTrial] = {}
+        for trial in super()._get_trials(deepcopy=False, states=states):
+            first.setdefault(frozenset(trial.distributions), trial)
+        return list(first.values())
 
 
 class _Judged(optuna.Study):

@@ -181,6 +181,17 @@ STARTS: Sequence[Start] = (
         },
     ),
     Start(
+        "small",  # of those that train all their weights, and where those of a backbone are not to be had, the first
+        {
+            r"\bbody$": ("ConvNet",),
+            r"\bfilters\b": _doubling(16),
+            r"\bdropout$": 0.0,
+            r"\bunits$": 64,
+            r"\binput_size$|\bsize$": 64,
+            r"learning_rate$|\blr$": 2e-3,
+        },
+    ),
+    Start(
         "wide",
         {
             r"\bbody$": ("ConvNet",),
