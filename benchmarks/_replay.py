@@ -41,8 +41,8 @@ class Replay:
         strategy: Who proposes; its record is in memory.
         budget: Seconds.
         workers: How many trials are trained at a time.
-        share: The share of the budget that one trial may take; one that would take more is stopped, as by `hpsearch run
-            --for`.
+        share: So many times the budget a trial may be about to take; one that would take more is stopped, as by
+            `hpsearch run --for`.
     """
 
     def __init__(
@@ -59,7 +59,7 @@ class Replay:
         self.strategy = strategy
         self.budget = budget
         self.workers = workers
-        self.most = share * workers * budget
+        self.most = share * budget
         self.best: list[tuple[float, float]] = []
         """When the best score so far rose, in seconds, and to what."""
         self.recipes = 0

@@ -87,7 +87,9 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--budget", type=float, default=15, help="in recipes trained to their last epoch")
     parser.add_argument("--workers", type=int, default=1)
     parser.add_argument("--without", nargs="+", default=[], help="kinds of recipes to leave out: start, near")
-    parser.add_argument("--share", type=float, default=TRIAL_SHARE, help="of the budget that one trial may take")
+    parser.add_argument(
+        "--share", type=float, default=TRIAL_SHARE, help="of the budget that a trial may be about to take"
+    )
     parser.add_argument("--output", type=Path, help="a .json with every regret")
     parser.add_argument("--figures", type=Path, help="a folder for pictures; needs: pip install matplotlib")
     return parser.parse_args()

@@ -13,8 +13,9 @@ from hpsearch.study.trial import Epoch
 
 __all__ = ["TIMED_EPOCHS", "TRIAL_SHARE", "Limits", "Target"]
 
-TRIAL_SHARE = 0.25
-"""The share of the time budget that one trial may take: a search wants to see four at least."""
+TRIAL_SHARE = 2.0
+"""So many times the time budget a trial may be about to take. Not less: in a short search all networks may be slow, and one
+that is trained for half of its epochs is better than many that were hardly begun; ``docs/design/strategies.md``."""
 TIMED_EPOCHS = 2
 """How many epochs are timed before a trial is found too slow."""
 COMPILING = 10.0
@@ -95,16 +96,15 @@ class Limits:
     patience: int | None = None
     per_trial: float | None = None
 
-    def too_slow(self, epoch: Epoch, epochs: int, slots: int = 1) -> str:
+    def too_slow(self, epoch: Epoch, epochs: int) -> str:
         """Why a trial is too slow for the time budget; empty when it is not, or when that was decided before.
 
         Args:
             epoch: The epoch that ended.
             epochs: How many the trial may take.
-            slots: How many trials are trained at a time.
         """
         # The first epoch decides only where compiling cannot be to blame.
         sure = epoch.seconds - COMPILING if epoch.epoch == 1 else epoch.seconds
-        if epoch.epoch > TIMED_EPOCHS or sure * epochs <= TRIAL_SHARE * slots * (self.seconds or float("inf")):
+        if epoch.epoch > TIMED_EPOCHS or sure * epochs <= TRIAL_SHARE * (self.seconds or float("inf")):
             return ""
-        return f"too slow: {epochs} epochs of {epoch.seconds:.0f} s are over a quarter of the time budget"
+        return f"too slow: {epochs} epochs of {epoch.seconds:.0f} s are over twice the time budget"

@@ -163,8 +163,8 @@ def run(
     --for, one cheap network that the search proposes comes before them.
     Budgets are totals of the study: the same command again resumes it, and a higher --trials or --for extends it.
     Whatever ends a run, kills included, the same command goes on where it was: finished trials stay, and the others
-    continue from their last checkpoint. With --for, a trial that would take over a quarter of the time is stopped after
-    an epoch or two.
+    continue from their last checkpoint. With --for, a trial that would take over twice the time is stopped after an
+    epoch or two.
 
     \b
     Example:

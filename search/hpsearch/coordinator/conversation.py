@@ -55,7 +55,6 @@ class Context:
         budget: How far the study is.
         seconds_left: How much of the time budget is left.
         checkpoint_every: Seconds between checkpoints of a trial; 0 writes one after every epoch.
-        slots: How many trials are trained at a time.
         stopping: What stops the run; empty while nothing does.
     """
 
@@ -70,7 +69,6 @@ class Context:
     budget: Callable[[], Budget]
     seconds_left: Callable[[], float]
     checkpoint_every: float
-    slots: int
     stopping: str = ""
 
 
@@ -267,7 +265,7 @@ class Conversation:
             return f"stopped after {trial.seconds:.0f} s; --per-trial allows {most:.0f} s"
         if trial.baseline or self.task.repeat is not None:
             return ""
-        if too_slow := context.limits.too_slow(epoch, trial.epochs_budget, context.slots):
+        if too_slow := context.limits.too_slow(epoch, trial.epochs_budget):
             return too_slow
         if self._kept(lambda: context.strategy.should_stop(trial.number)):
             return f"given up after epoch {epoch.epoch}: others were ahead by then"

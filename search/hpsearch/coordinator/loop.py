@@ -154,7 +154,6 @@ class Coordinator:
             self.budget,
             self._seconds_left,
             self.options.checkpoint_every,
-            len(self.executor.slots),
         )
 
     def _on_pause(self, reason: str) -> None:
