@@ -85,6 +85,20 @@ def test_a_start_takes_what_comes_nearest():
     assert usual.choice(Parameter("model.body.batchnorm", labels)) == "after_activation"
 
 
+def test_the_small_start_differs_from_the_quick_one_in_the_body_and_its_input_alone():
+    quick, small = (next(start for start in STARTS if start.name == name) for name in ("quick", "small"))
+    sizes = Choices((32, 64, 96, 128), ordinal=True)
+    assert quick.choice(Parameter("model.body.input_size", sizes)) == 128
+    assert small.choice(Parameter("model.body.input_size", sizes)) == 64
+    assert small.choice(Parameter("model.body", Choices(("VGG16", "ConvNet")))) == "ConvNet"
+    for path in SPACES:
+        space = load_space(path)
+        if not isinstance(space.search.model, HyperModel):
+            small_, quick_ = (answers_of(space.search, resolve(space.search, each.choice)) for each in (small, quick))
+            if small_.get("model.body", "ConvNet") == quick_.get("model.body", "ConvNet"):
+                assert {**small_, "model.body.input_size": 0} == {**quick_, "model.body.input_size": 0}, path.stem
+
+
 def test_what_no_start_knows_is_taken_from_the_middle():
     usual = STARTS[0]
     assert usual.choice(Parameter("model.noise", Between(0.0, 1.0))) == 0.5

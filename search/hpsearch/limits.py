@@ -14,8 +14,8 @@ from hpsearch.study.trial import Epoch
 __all__ = ["TIMED_EPOCHS", "TRIAL_SHARE", "Limits", "Target"]
 
 TRIAL_SHARE = 2.0
-"""So many times the time budget a trial may be about to take. Not less: in a short search all networks may be slow, and one
-that is trained for half of its epochs is better than many that were hardly begun; ``docs/design/strategies.md``."""
+"""So many times the time budget a trial may be about to take. Not less: in a short search all networks may be slow, and
+one that is trained for half of its epochs is better than many that were hardly begun; ``docs/design/strategies.md``."""
 TIMED_EPOCHS = 2
 """How many epochs are timed before a trial is found too slow."""
 COMPILING = 10.0

@@ -187,7 +187,7 @@ STARTS: Sequence[Start] = (
             r"\bfilters\b": _doubling(16),
             r"\bdropout$": 0.0,
             r"\bunits$": 64,
-            r"\binput_size$|\bsize$": 64,
+            r"\binput_size$|\bimage_size$": 64,
             r"learning_rate$|\blr$": 2e-3,
         },
     ),
