@@ -43,6 +43,7 @@ from _race_data import prepared
 from _race_tables import tables
 from _searches import SOURCE, command, given
 
+from hpsearch.cli.options import use_data_dir
 from hpsearch.data.loading import load_search_data
 from hpsearch.spacefile import load_space
 
@@ -166,6 +167,7 @@ def _by_hand(options: argparse.Namespace, folder: Path) -> Course:
 
 def _by_space(options: argparse.Namespace) -> Course:
     """What a space file says."""
+    use_data_dir(options.data_dir)  # for the contestants, too
     space = load_space(options.space)
     if space.objective != OBJECTIVE:
         raise SystemExit(f"{options.space} wants {space.objective}; the race is for {OBJECTIVE}.")

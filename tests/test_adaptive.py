@@ -76,6 +76,10 @@ def test_a_start_takes_what_comes_nearest():
         "model.body.stages[0].filters": (between(1, 3), 2),
         "model.body.stages[1].filters": (between(16, 256, step=16), 64),
         "training.batch_size": (one_of(16, 96, 512), 96),
+        "batch_size": (one_of(32, 64, 128), 64),
+        "model.body.stages[0].pool_size": (one_of(2, 3, 4), 2),
+        "image_size": (one_of(64, 128, 256), 128),
+        "size": (one_of(64, 128, 256), 128),
         "model.logit_scale": (between(0.05, 1.0, log=True), 1.0),
     }
     for name, (domain, chosen) in domains.items():

@@ -194,3 +194,21 @@ def test_a_space_file_is_raced_on_as_it_stands(tmp_path):
     (ours,) = found["contestants"]["hpsearch-baseline"]
     assert ours["best"] > 0.5
     assert ours["unseen"][0] > 0.5
+
+
+@pytest.mark.slow
+def test_photos_of_a_space_file_are_found_where_the_data_folder_is(tmp_path, photos):
+    photos(tmp_path / "data" / "tones", 30)
+    space = tmp_path / "mine.py"
+    declared = 'ImageFolder("tones", size=12)'
+    text = SPACE.replace("import Adam", "import ImageFolder, Adam").replace('"digits"', declared)
+    space.write_text(text)
+    command = [sys.executable, BENCHMARKS / "race.py", "--space", space, "--data-dir", tmp_path / "data"]
+    command += ["--seconds", "25", "--seeds", "1", "--again", "1", "--output", tmp_path / "found"]
+    command += ["--contestants", "optuna-asha", "hpsearch"]
+    subprocess.run(command, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    found = json.loads((tmp_path / "found.json").read_text())
+    assert found["train"] + found["validation"] == 48
+    for (run,) in found["contestants"].values():
+        assert run["best"] > 0.5
+        assert len(run["unseen"]) == 1
