@@ -196,9 +196,16 @@ def _kept(record: Path, who: str, seed: int, course: Course, options: argparse.N
     run: dict[str, Any] = json.loads(record.read_text(encoding="utf-8"))
     if not run["unseen"] and options.again:
         again = _hpsearch_again if who in OURS else _peer_again
-        run["unseen"] = again(run["winner"], course, options, own)
+        run["unseen"] = _again_before(record.parent, run["winner"]) or again(run["winner"], course, options, own)
         record.write_text(json.dumps(run) + "\n", encoding="utf-8")
     return run
+
+
+def _again_before(folder: Path, winner: Any) -> list[float]:
+    """The scores of a winner that somebody found before: the same seeds would give the same again."""
+    runs = [json.loads(path.read_text(encoding="utf-8")) for path in sorted(folder.glob("*-[0-9]*.json"))]
+    scores: list[list[float]] = [run["unseen"] for run in runs if run["winner"] == winner and run["unseen"]]
+    return scores[0] if scores else []
 
 
 def _raced(who: str, seed: int, course: Course, options: argparse.Namespace, own: Path) -> dict[str, Any]:

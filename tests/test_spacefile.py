@@ -197,6 +197,7 @@ class TestRecipes:
             ("recipe = 3\n", "given.py: it gives a int; write"),
             ("Recipe(\n  model=,\n)", "given.py, line 2: this is not Python: "),
             ("\n\nReciepe()", "given.py, line 3: name 'Reciepe' is not defined. Did you mean Recipe?"),
+            ("Adam(amsgrad=Ture)", "given.py, line 1: name 'Ture' is not defined. Did you mean True"),
             ("\nblock = Block(units=1 / 0)\nrecipe(3)", "given.py, line 2: it raised ZeroDivisionError: division by"),
             ("Recipe(\n    model=Model(body=Block(\n        units=1 / 0)))", "given.py, line 3: it raised ZeroDiv"),
             ("recipe()", "given.py, line 1: it raised TypeError: "),

@@ -172,7 +172,7 @@ def _explained(error: BaseException) -> str:
     if isinstance(error, NameError) and error.name:
         import hpsearch
 
-        near = did_you_mean(error.name, hpsearch.__all__)
+        near = did_you_mean(error.name, (*hpsearch.__all__, "True", "False", "None"))
         known = f" Import it: from hpsearch import {error.name}." if error.name in hpsearch.__all__ else near
         return f"{text}.{known}"
     return _wrong_call(error, text) or f"it raised {type(error).__name__}: {text}"
