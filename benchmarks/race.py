@@ -204,8 +204,13 @@ def _kept(record: Path, who: str, seed: int, course: Course, options: argparse.N
 def _again_before(folder: Path, winner: Any) -> list[float]:
     """The scores of a winner that somebody found before: the same seeds would give the same again."""
     runs = [json.loads(path.read_text(encoding="utf-8")) for path in sorted(folder.glob("*-[0-9]*.json"))]
-    scores: list[list[float]] = [run["unseen"] for run in runs if run["winner"] == winner and run["unseen"]]
-    return scores[0] if scores else []
+    same = (run["unseen"] for run in runs if _choices(run["winner"]) == _choices(winner))
+    return next((scores for scores in same if scores), [])
+
+
+def _choices(winner: Any) -> Any:
+    """A winner without what Hyperband notes with its choices; how long a winner is trained again follows from none."""
+    return winner if isinstance(winner, str) else {k: v for k, v in winner.items() if not k.startswith("tuner/")}
 
 
 def _raced(who: str, seed: int, course: Course, options: argparse.Namespace, own: Path) -> dict[str, Any]:
