@@ -6,10 +6,14 @@ import math
 import re
 from collections.abc import Sequence
 
-__all__ = ["NOTHING", "amount", "count", "duration", "one_line", "score", "signed", "size"]
+__all__ = ["NOTHING", "all_signed", "amount", "count", "duration", "one_line", "score", "signed", "size"]
 
 NOTHING = "-"
 """Stands where a value is not known."""
+_SMALL = 0.001
+"""Of a number below this four decimals say little."""
+_ROUNDING = 1e-9
+"""A difference below this is what floating-point numbers leave of none."""
 
 
 def one_line(text: str) -> str:
@@ -38,7 +42,7 @@ def score(value: float | None) -> str:
     """Four decimals, four digits where the number is large, such as an amount, or tiny; a dash where there is none."""
     if value is None or not math.isfinite(value):
         return NOTHING
-    if value == 0 or 0.001 <= abs(value) < 100:
+    if value == 0 or _SMALL <= abs(value) < 100:
         return f"{value:.4f}"
     return _large(value) if abs(value) >= 100 else f"{value:.1e}"
 
@@ -51,10 +55,18 @@ def _large(value: float) -> str:
 
 
 def signed(value: float | None) -> str:
-    """A difference with its sign, as exact as the scores beside it."""
+    """A difference with its sign, as exact as the scores beside it; none has a plus."""
     if value is None or not math.isfinite(value):
         return NOTHING
-    return f"{value:+.4f}" if abs(value) < 100 else f"{'+' if value > 0 else ''}{_large(value)}"
+    return f"{round(value, 4) + 0.0:+.4f}" if abs(value) < 100 else f"{'+' if value > 0 else ''}{_large(value)}"
+
+
+def all_signed(*values: float) -> list[str]:
+    """Differences with their signs, such as one and the ends of its interval, as exact as the largest of them needs."""
+    if any(abs(value) >= _SMALL for value in values):
+        return [signed(value) for value in values]
+    sizes = [abs(value) if abs(value) > _ROUNDING else 0.0 for value in values]
+    return [f"{'-' if value < 0 and size else '+'}{score(size)}" for value, size in zip(values, sizes, strict=True)]
 
 
 def count(value: int | None) -> str:

@@ -29,6 +29,7 @@ from hpsearch.cli.output import (
 )
 from hpsearch.results.examples import examples
 from hpsearch.results.finals import Finalist, Finals
+from hpsearch.wording import all_signed
 
 if TYPE_CHECKING:
     from hpsearch.coordinator.agenda import Repeat
@@ -262,8 +263,6 @@ def _row(finals: Finals, finalist: Finalist) -> list[Cell]:
 
 _FEW = 4
 """With fewer seeds, a spread between them leaves intervals wide."""
-_ROUNDING = 1e-9
-"""A difference below this is what floating-point numbers leave of none."""
 _STYLES = {"better": "green", "worse": "red", "tie": "yellow", None: ""}
 
 
@@ -271,17 +270,14 @@ def _between(low: float | None, high: float | None) -> str:
     return "-" if low is None or high is None else f"{score(low)} to {score(high)}"
 
 
-def _signed(value: float | None) -> str:
-    if value is None:
-        return "-"
-    size = abs(value) if abs(value) > _ROUNDING else 0.0
-    return f"{'-' if value < 0 and size else '+'}{score(size)}"
-
-
 def _difference(finalist: Finalist) -> str:
-    if finalist.difference is None or finalist.difference_low is None or finalist.difference_high is None:
-        return _signed(finalist.difference)
-    return f"{_signed(finalist.difference)} ({_signed(finalist.difference_low)} to {_signed(finalist.difference_high)})"
+    middle, low, high = finalist.difference, finalist.difference_low, finalist.difference_high
+    if middle is None:
+        return "-"
+    if low is None or high is None:
+        return all_signed(middle)[0]
+    told = all_signed(middle, low, high)
+    return f"{told[0]} ({told[1]} to {told[2]})"
 
 
 def _verdict(finals: Finals, finalist: Finalist) -> str:
