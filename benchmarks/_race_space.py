@@ -12,7 +12,6 @@ from _race_network import Hyperparameters
 from _race_ways import Log, Suggested, Told
 
 from hpsearch.addresses import Choices, Parameter
-from hpsearch.blocks.files import look_in
 from hpsearch.data.loading import load_search_data, load_test_part
 from hpsearch.data.parts import Part
 from hpsearch.declare import transformed
@@ -65,7 +64,6 @@ class Declared:
     """
 
     def __init__(self, place: Place, blocks: str) -> None:
-        look_in(data=place.folder)
         space = load_space(Path(place.space))
         data = load_search_data(space.declaration, data_dir=place.folder, subset=place.subset)
         self.epochs = describe(space).most_epochs

@@ -93,7 +93,7 @@ def test_the_small_start_differs_from_the_quick_one_in_the_body_and_its_input_al
     quick, small = (next(start for start in STARTS if start.name == name) for name in ("quick", "small"))
     sizes = Choices((32, 64, 96, 128), ordinal=True)
     assert quick.choice(Parameter("model.body.input_size", sizes)) == 128
-    assert small.choice(Parameter("model.body.input_size", sizes)) == 64
+    assert [small.choice(Parameter(name, sizes)) for name in ("model.body.input_size", "img_size", "size")] == [64] * 3
     assert small.choice(Parameter("model.body", Choices(("VGG16", "ConvNet")))) == "ConvNet"
     for path in SPACES:
         space = load_space(path)

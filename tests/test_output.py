@@ -26,7 +26,7 @@ from hpsearch.cli.output import (
 )
 from hpsearch.errors import InputError
 from hpsearch.limits import Target
-from hpsearch.wording import all_signed
+from hpsearch.wording import all_signed, difference
 
 
 @pytest.mark.parametrize(
@@ -95,7 +95,8 @@ def test_numbers_are_shown_readably() -> None:
     ]
     assert [signed(value) for value in (0.01, -0.5, 1234.6, -12_345.6)] == ["+0.0100", "-0.5000", "+1,235", "-12,346"]
     assert signed(-1e-9) == "+0.0000"
-    assert all_signed(0.0046, -0.0006, 0.0099) == ["+0.0046", "-0.0006", "+0.0099"]
+    assert difference(0.0046, -0.0006, 0.0099) == "+0.0046 (-0.0006 to +0.0099)"
+    assert (difference(2e-5, None, None), difference(None, None, None)) == ("+2.0e-05", "-")
     assert all_signed(2e-5, -1e-5, -1e-12) == ["+2.0e-05", "-1.0e-05", "+0.0000"]
     assert (count(3_253_068), count(None)) == ("3,253,068", "-")
     assert one_line("a\x1b[31m red\n\tline\x07") == "a red line"

@@ -6,7 +6,7 @@ import math
 import re
 from collections.abc import Sequence
 
-__all__ = ["NOTHING", "all_signed", "amount", "count", "duration", "one_line", "score", "signed", "size"]
+__all__ = ["NOTHING", "all_signed", "amount", "count", "difference", "duration", "one_line", "score", "signed", "size"]
 
 NOTHING = "-"
 """Stands where a value is not known."""
@@ -67,6 +67,16 @@ def all_signed(*values: float) -> list[str]:
         return [signed(value) for value in values]
     sizes = [abs(value) if abs(value) > _ROUNDING else 0.0 for value in values]
     return [f"{'-' if value < 0 and size else '+'}{score(size)}" for value, size in zip(values, sizes, strict=True)]
+
+
+def difference(middle: float | None, low: float | None, high: float | None) -> str:
+    """``+0.0046 (-0.0006 to +0.0099)``, with its interval where that is known; a dash where there is no difference."""
+    if middle is None or not math.isfinite(middle):
+        return NOTHING
+    if low is None or high is None:
+        return all_signed(middle)[0]
+    told = all_signed(middle, low, high)
+    return f"{told[0]} ({told[1]} to {told[2]})"
 
 
 def count(value: int | None) -> str:

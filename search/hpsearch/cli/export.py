@@ -9,9 +9,10 @@ import click
 
 from hpsearch.cli.finals import Asked, final_screen, finals_options, say_what_counts, say_what_starts, show_finals
 from hpsearch.cli.options import data_dir_option, use_data_dir
-from hpsearch.cli.output import count, duration, on_terminal, results_option, say, score, signed, study_option, tell
+from hpsearch.cli.output import count, duration, on_terminal, results_option, say, score, study_option, tell
 from hpsearch.errors import InputError
 from hpsearch.results.examples import examples
+from hpsearch.wording import difference
 
 if TYPE_CHECKING:
     from hpsearch.results.export import Export, Tested
@@ -200,9 +201,7 @@ def _scores(seeds: Seeds, metric: str) -> str:
 def _difference(seeds: Seeds) -> str:
     """With its interval and what that says; without one nothing can be said."""
     words = {"better": "better", "worse": "worse", "tie": "a tie", None: "no interval, so no verdict"}
-    known = seeds.difference_low is not None
-    between = f" ({signed(seeds.difference_low)} to {signed(seeds.difference_high)})" if known else ""
-    return f"{signed(seeds.difference)}{between}: {words[seeds.verdict]}"
+    return f"{difference(seeds.difference, seeds.difference_low, seeds.difference_high)}: {words[seeds.verdict]}"
 
 
 def _line(what: str, tested: Tested) -> str:

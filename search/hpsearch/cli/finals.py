@@ -29,7 +29,7 @@ from hpsearch.cli.output import (
 )
 from hpsearch.results.examples import examples
 from hpsearch.results.finals import Finalist, Finals
-from hpsearch.wording import all_signed
+from hpsearch.wording import difference
 
 if TYPE_CHECKING:
     from hpsearch.coordinator.agenda import Repeat
@@ -257,7 +257,8 @@ def _row(finals: Finals, finalist: Finalist) -> list[Cell]:
     bold = "bold" if finalist.trial == finals.chosen else ""
     name = f"{one_line(finalist.name)}{' *' if finalist.baseline else ''}"
     texts = [name, score(finalist.search), *map(score, finalist.scores), score(finalist.mean)]
-    texts += [_between(finalist.low, finalist.high), _difference(finalist)]
+    apart = difference(finalist.difference, finalist.difference_low, finalist.difference_high)
+    texts += [_between(finalist.low, finalist.high), apart]
     return [*(Cell(text, bold) for text in texts), Cell(_verdict(finals, finalist), _STYLES.get(finalist.verdict, ""))]
 
 
@@ -268,16 +269,6 @@ _STYLES = {"better": "green", "worse": "red", "tie": "yellow", None: ""}
 
 def _between(low: float | None, high: float | None) -> str:
     return "-" if low is None or high is None else f"{score(low)} to {score(high)}"
-
-
-def _difference(finalist: Finalist) -> str:
-    middle, low, high = finalist.difference, finalist.difference_low, finalist.difference_high
-    if middle is None:
-        return "-"
-    if low is None or high is None:
-        return all_signed(middle)[0]
-    told = all_signed(middle, low, high)
-    return f"{told[0]} ({told[1]} to {told[2]})"
 
 
 def _verdict(finals: Finals, finalist: Finalist) -> str:

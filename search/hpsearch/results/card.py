@@ -13,7 +13,7 @@ from hpsearch.results.snippets import snippet
 from hpsearch.results.tested import said
 from hpsearch.study.folder import StudyFolder, StudyInfo
 from hpsearch.study.trial import Trial
-from hpsearch.wording import duration, signed
+from hpsearch.wording import difference, duration, signed
 
 if TYPE_CHECKING:
     from hpsearch.results.shipped import Export, Seeds
@@ -162,17 +162,15 @@ def _seeds(export: Export) -> Iterator[str]:
         yield _row_of_seeds("best by hand", export.baseline_seeds)
     if export.seeds.verdict:
         words = {"better": "better than", "worse": "worse than", "tie": "a tie with"}
-        low, high = export.seeds.difference_low, export.seeds.difference_high
-        between = "" if low is None or high is None else f" ({signed(low)} to {signed(high)})"
         yield ""
         yield (
             f"In mean {metric} on the test part it is {words[export.seeds.verdict]} the best network made by hand: "
-            f"{signed(export.seeds.difference)}{between}."
+            f"{difference(export.seeds.difference, export.seeds.difference_low, export.seeds.difference_high)}."
         )
     elif export.baseline_seeds:
         yield ""
-        difference = signed(export.seeds.difference)
-        yield f"Mean {metric} minus that of the best network made by hand: {difference}; no interval, so no verdict."
+        apart = signed(export.seeds.difference)
+        yield f"Mean {metric} minus that of the best network made by hand: {apart}; no interval, so no verdict."
     if export.seeds.without_interval:
         yield ""
         yield f"There is no interval of the {metric}: {export.seeds.without_interval}."

@@ -48,6 +48,8 @@ def _doubling(first: int, most: int = 256) -> Callable[[str], float]:
     return filters
 
 
+_INPUT_SIZE = r"\b(?:input|image|img)_?size$|^size$"
+
 _USUAL: Mapping[str, Wish] = {
     r"\bbody$": (*_BACKBONES, "Pretrained", "Concat", "ConvNet"),
     r"\bstages$": 3,
@@ -66,7 +68,7 @@ _USUAL: Mapping[str, Wish] = {
     r"\bunits$|\bdense$": 128,
     r"\bdense\[\d+\].*\bdropout$": 0.3,
     r"\bdropout$": 0.1,
-    r"\b(?:input|image|img)_?size$|^size$": 128,
+    _INPUT_SIZE: 128,
     r"\bunfreeze_last$": 0,
     r"\bfrozen$": (True,),
     r"\boptimizer$": ("Adam", "AdamW", "RMSprop", "SGD", "Muon"),
@@ -188,7 +190,7 @@ STARTS: Sequence[Start] = (
             r"\bfilters\b": _doubling(16),
             r"\bdropout$": 0.0,
             r"\bunits$": 64,
-            r"\binput_size$|\bimage_size$": 64,
+            _INPUT_SIZE: 64,
             r"learning_rate$|\blr$": 2e-3,
         },
     ),

@@ -11,7 +11,7 @@ from hpsearch.results.report.answer_figures import class_name
 from hpsearch.results.report.facts import Facts
 from hpsearch.results.report.markup import Html, join, tag
 from hpsearch.results.report.predictions import Answers, Mistake
-from hpsearch.wording import NOTHING, amount, count, duration, one_line, score, signed
+from hpsearch.wording import NOTHING, all_signed, amount, count, duration, one_line, score, signed
 
 __all__ = ["failures", "finals_table", "leaderboard", "mistakes", "top_rows"]
 
@@ -132,10 +132,11 @@ def _against(finalist: Finalist, finals: Finals) -> list[object]:
         return ["is the best hand-made"]
     if finalist.difference is None:
         return [NOTHING]
-    said = f"{signed(finalist.difference)}{f', {finalist.verdict}' if finalist.verdict else ''}"
-    if finalist.difference_low is None or finalist.difference_high is None:
-        return [said]
-    return [said, tag("small", f"{signed(finalist.difference_low)} to {signed(finalist.difference_high)}")]
+    low, high = finalist.difference_low, finalist.difference_high
+    bounds = [] if low is None or high is None else [low, high]
+    told, *between = all_signed(finalist.difference, *bounds)
+    said = f"{told}{f', {finalist.verdict}' if finalist.verdict else ''}"
+    return [said, tag("small", " to ".join(between))] if between else [said]
 
 
 # ---- what went wrong
