@@ -9,8 +9,14 @@ until the worker may build the network of the next one: the record of the trial 
 tidying, the proposal, every choice and the resolving of the recipe are in it, and proposals that turn out to have been
 trained before. Only the pipe between two processes is not.
 
+Some strategies make their proposals while trials are trained. So what stands for a worker waits for a moment before it
+says that it has trained; models that take longer want more of it, and are asked only for the last trials of a record
+that is filled at random.
+
     python benchmarks/handover.py --output results/reference/handover
     python benchmarks/handover.py --strategies adaptive --trials 3000 --slots 8
+    python benchmarks/handover.py --strategies gp kt-bayesian --known 980 --training 30 \
+        --output results/reference/handover_models
 """
 
 # ruff: noqa: T201  # a table on standard output is what this is for
@@ -68,6 +74,7 @@ from hpsearch.study.trial import Epoch  # noqa: E402
 SPACE = HERE / "spaces" / "race.py"
 EPOCHS = 3
 LIMIT = 0.05
+MARKS = (100, 300, 1000, 3000)
 LAST = 50
 """Over so many trials, up to a number of trials in the record, the waits are counted."""
 
@@ -79,13 +86,17 @@ def main() -> int:
         "machine": machine(),
         "load": os.getloadavg()[1],
         "slots": options.slots,
-        "marks": sorted({mark for mark in (100, 300, 1000, 3000) if mark < options.trials} | {options.trials}),
+        "known": options.known,
+        "training": options.training,
+        "marks": sorted({mark for mark in MARKS if options.known < mark < options.trials} | {options.trials}),
         "waits": {},
     }
     for strategy in options.strategies:
         with tempfile.TemporaryDirectory() as scratch:
-            waits = searched(Path(scratch), strategy, options.trials, options.slots).waits
-        found["waits"][strategy] = {mark: waits[max(0, mark - LAST) : mark] for mark in found["marks"]}
+            known = {"known": options.known, "training": options.training}
+            waits = searched(Path(scratch), strategy, options.trials, options.slots, **known).waits
+        upto = {mark: mark - options.known for mark in found["marks"]}
+        found["waits"][strategy] = {mark: waits[max(0, end - LAST) : end] for mark, end in upto.items()}
         print(f"{strategy}: {len(waits)} handed over", file=sys.stderr)
     text = _table(found)
     print(text)
@@ -100,12 +111,16 @@ def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--strategies", nargs="+", default=["adaptive", "tpe", "random", "kt-hyperband"])
     parser.add_argument("--trials", type=int, default=1000)
+    parser.add_argument("--known", type=int, default=0, help="trials that are in the record before, made at random")
+    parser.add_argument("--training", type=float, default=0.25, help="seconds that a trial stands for its training")
     parser.add_argument("--slots", type=int, default=1, help="trials at a time; one proposal is made after the other")
     parser.add_argument("--output", type=Path, help="where to write a .json and a .md")
     return parser.parse_args()
 
 
-def searched(results: Path, strategy: str, trials: int, slots: int) -> Standing:
+def searched(
+    results: Path, strategy: str, trials: int, slots: int, *, known: int = 0, training: float = 0.0
+) -> Standing:
     """What stood for the workers of a search, when it is over.
 
     Args:
@@ -113,12 +128,24 @@ def searched(results: Path, strategy: str, trials: int, slots: int) -> Standing:
         strategy: Who proposes.
         trials: How many.
         slots: How many at a time.
+        known: How many of them are proposed at random before.
+        training: Seconds that each of the others takes.
     """
+    if known:
+        _stood(results, strategy, known, slots, 0.0, "random")
+    return _stood(results, strategy, trials, slots, training, strategy)
+
+
+def _stood(results: Path, strategy: str, trials: int, slots: int, training: float, proposes: str) -> Standing:
+    """Go on with a study of a strategy up to a number of trials; another may propose in its place."""
     made: list[Standing] = []
 
     def standing(setup: Any, places: Any) -> Standing:
-        made.append(Standing(setup.space_file, places))
+        made.append(Standing(setup.space_file, places, training))
         return made[-1]
+
+    def open_strategy(*arguments: Any, **options: Any) -> Any:
+        return real_strategy(*arguments, **{**options, "strategy": proposes})
 
     request = launch.Request(
         SPACE,
@@ -129,10 +156,12 @@ def searched(results: Path, strategy: str, trials: int, slots: int) -> Standing:
         per_device=slots,
     )
     real, launch.LocalExecutor = launch.LocalExecutor, standing  # type: ignore[assignment,misc]  # it trains nothing
+    real_strategy, launch.open_strategy = launch.open_strategy, open_strategy
     try:
         launch.run_search(request, lambda *_: nullcontext(Silent()))
     finally:
         launch.LocalExecutor = real  # type: ignore[misc]  # as above
+        launch.open_strategy = real_strategy
     return made[0]
 
 
@@ -142,10 +171,12 @@ class Standing:
     Args:
         space_file: What is searched.
         slots: Where.
+        training: Seconds that a trial takes.
     """
 
-    def __init__(self, space_file: Path, slots: tuple[Slot, ...]) -> None:
+    def __init__(self, space_file: Path, slots: tuple[Slot, ...], training: float = 0.0) -> None:
         self.slots = slots
+        self.training = training
         self.setup: Any = None
         self.space = load_space(space_file)
         self.waits: list[float] = []
@@ -216,6 +247,7 @@ class Standing:
         if done:
             ask(Continued(done))
         good = Random(said).random()
+        time.sleep(self.training)
         while done < most:
             done += 1
             self._epochs[task.folder] = done
@@ -235,8 +267,9 @@ def _table(found: dict[str, Any]) -> str:
     lines = [
         f"{words(found['machine'])}; load {found['load']:.1f}",
         (
-            f"the space of the race, {slots} trial{'s' * (slots > 1)} at a time; milliseconds from the end of a trial "
-            f"until the next one is known, the median of {LAST} trials (and the longest)"
+            f"the space of the race, {slots} trial{'s' * (slots > 1)} at a time that train for {found['training']:g} s"
+            f"{_of_them(found['known'])}; milliseconds from the end of a trial until the next one is known, the median "
+            f"of {min(LAST, found['marks'][-1] - found['known'])} trials (and the longest)"
         ),
         "",
         f"| trials in the record | {' | '.join(f'{mark:,}' for mark in marks)} |",
@@ -246,6 +279,10 @@ def _table(found: dict[str, Any]) -> str:
         cells = [f"{1000 * statistics.median(waits[mark]):.0f} ({1000 * max(waits[mark]):.0f})" for mark in marks]
         lines.append(f"| {strategy} | {' | '.join(cells)} |")
     return "\n".join(lines)
+
+
+def _of_them(known: int) -> str:
+    return f", the first {known:,} of them at random and in no time" if known else ""
 
 
 if __name__ == "__main__":

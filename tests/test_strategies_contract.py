@@ -267,9 +267,16 @@ FEW = {"kt-bayesian": 4}
 """Proposals of Keras Tuner's Gaussian process take seconds."""
 
 
+def model_early(patch):
+    """Models after two trials, the first one made when it is asked for and the others ahead."""
+    patch.setattr(sampled, "STARTUP_TRIALS", 2)
+    for each in (sampled, keras_tuner):
+        patch.setattr(each, "AHEAD", dict.fromkeys(each.AHEAD, 3))
+
+
 @pytest.fixture
 def small_models(monkeypatch):
-    monkeypatch.setattr(sampled, "STARTUP_TRIALS", 2)
+    model_early(monkeypatch)
 
 
 def test_a_run_that_is_cut_off_anywhere_goes_on_as_if_it_had_not(opened, name, small_models, tmp_path, monkeypatch):
@@ -326,7 +333,7 @@ if __name__ == "__main__":
     contract = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(contract)
     folder, file, name, trials = Path(sys.argv[1]), sys.argv[2], sys.argv[3], int(sys.argv[4])
-    contract.sampled.STARTUP_TRIALS = 2
+    contract.model_early(contract.pytest.MonkeyPatch())
     strategy = contract.open_strategy(
         folder / file, "study", strategy=name, maximize=True, seed=3, summary=contract.OPEN_ENDED, epochs=None
     )

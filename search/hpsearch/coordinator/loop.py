@@ -14,7 +14,7 @@ from hpsearch.coordinator.crew import Crew
 from hpsearch.coordinator.ledger import Ledger
 from hpsearch.coordinator.news import News
 from hpsearch.coordinator.options import Options
-from hpsearch.coordinator.policies import POLICIES
+from hpsearch.coordinator.policies import retries
 from hpsearch.coordinator.registrar import Registrar
 from hpsearch.errors import RunError
 from hpsearch.events import Budget, Watcher
@@ -35,8 +35,6 @@ GRACE = 20.0
 """Seconds that workers have to end a step and to write a checkpoint when the run is stopped."""
 STARTS = 3
 """A slot whose workers die before they are ready, so often in a row, ends the run."""
-KILLS = 5
-"""A trial whose worker is killed from outside so often without an epoch gained in between is given up."""
 
 
 class Coordinator:
@@ -119,6 +117,7 @@ class Coordinator:
                     self._on_message(heard.slot, heard.message)
         finally:
             self.executor.close()
+            self.strategy.close()
             try:
                 self._leave_open()
             finally:  # where the disk is full, the record cannot say it
@@ -186,13 +185,17 @@ class Coordinator:
             return  # one proposal at a time, so that each knows all before it
         idle, starting = self.crew.with_state("idle"), self.crew.with_state("starting")
         nobody_works = not self.conversations and not starting
-        if idle or (nobody_works and not self.agenda.expected()):
+        if (idle and self._prepared()) or (nobody_works and not self.agenda.expected()):
             self._take(self.registrar.kept(self.agenda.next), idle[0].slot if idle else None)
         free = len(self.crew.with_state("idle")) + len(starting)
         for place in self.crew.with_state("off"):
             if not self._over and free < self.agenda.expected():
                 self.crew.start(place.slot)
                 free += 1
+
+    def _prepared(self) -> bool:
+        """Whether the next trial is known at once; while others train, they are listened to until it is."""
+        return not self.conversations or self.registrar.kept(lambda: self.strategy.prepared(self.executor.wake))
 
     def _take(self, task: Task | Wait | Over, slot: int | None) -> None:
         if isinstance(task, Task):
@@ -248,7 +251,7 @@ class Coordinator:
             return
         kind: FailureKind = "out_of_memory" if death.out_of_memory else "crashed"
         outside = kind == "crashed" and death.signal in (9, 15)
-        self._cut_off(conversation, kind, death.sentence, KILLS if outside else self._retries(slot, kind))
+        self._cut_off(conversation, kind, death.sentence, retries(kind, self.executor.slots[slot], outside=outside))
 
     def _on_end(self, slot: int, conversation: Conversation, last: Drop | Trained | Failed | Left) -> None:
         """The worker said its last word about a trial."""
@@ -267,7 +270,8 @@ class Coordinator:
             if last.kind in ("crashed", "out_of_memory"):
                 self.crew.let_go(slot)  # what it holds of the device may be in disorder
                 # What a living worker says of itself mostly comes again; a process that died may have been unlucky.
-                self._cut_off(conversation, last.kind, last.message, min(self._retries(slot, last.kind), 1))
+                most = min(retries(last.kind, self.executor.slots[slot]), 1)
+                self._cut_off(conversation, last.kind, last.message, most)
                 return
             self._fail(conversation, last.kind, last.message)
             return
@@ -289,20 +293,15 @@ class Coordinator:
             self.crew.let_go(slot)
             self.registrar.again(trial, conversation.task, "its worker was told to end")
 
-    def _retries(self, slot: int, kind: FailureKind) -> int:
-        """How often a trial is taken up again after such a failure."""
-        # Alone on its device a network that did not fit will not fit; beside others it may.
-        return 1 if kind == "out_of_memory" and self.executor.slots[slot].shared else POLICIES[kind].retries
-
-    def _cut_off(self, conversation: Conversation, kind: FailureKind, message: str, retries: int) -> None:
-        """A trial whose training broke off: taken up again from its checkpoint, or failed."""
+    def _cut_off(self, conversation: Conversation, kind: FailureKind, message: str, most: int) -> None:
+        """A trial whose training broke off: taken up again from its checkpoint, so often at the most, or failed."""
         number = conversation.trial.number
         conversation.count_seconds()
         self._lapses[number] = self._lapses.get(number, 0) + 1
         # What stops the run may have been sent to the whole process group, and have reached the worker first.
         if self._stopping:
             self.registrar.interrupt(conversation.trial)
-        elif self._lapses[number] <= retries:
+        elif self._lapses[number] <= most:
             self.registrar.again(conversation.trial, conversation.task, message)
         else:
             self._fail(conversation, kind, message)
@@ -343,7 +342,8 @@ class Coordinator:
             self._on_death(slot, Died(f"the worker did not get ready: {reason}."))
             return
         self.crew.lost(slot)
-        self._cut_off(conversation, "timed_out", f"its worker was ended: {reason}", self._retries(slot, "timed_out"))
+        most = retries("timed_out", self.executor.slots[slot])
+        self._cut_off(conversation, "timed_out", f"its worker was ended: {reason}", most)
 
     def _look_at(self, slot: int, conversation: Conversation) -> None:
         conversation.count_seconds()

@@ -6,12 +6,15 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from hpsearch.executors.base import Slot
 from hpsearch.study.trial import FailureKind, Trial
 
-__all__ = ["ALIKE", "POLICIES", "Policy", "failed_alike", "same_lack"]
+__all__ = ["ALIKE", "POLICIES", "Policy", "failed_alike", "retries", "same_lack"]
 
 ALIKE = 5
 """A run whose first trials all fail alike, so many of them, is stopped: the next ones would fail too."""
+KILLS = 5
+"""A trial whose worker is killed from outside so often without an epoch gained in between is given up."""
 
 
 @dataclass(frozen=True)
@@ -30,7 +33,6 @@ class Policy:
 
 
 POLICIES: dict[FailureKind, Policy] = {
-    # Where several workers share a device, the others may have taken the memory: see the coordinator.
     "out_of_memory": Policy(),
     "not_finite": Policy(),
     # A driver that fails, a process that somebody killed: another worker may do better.
@@ -42,6 +44,20 @@ POLICIES: dict[FailureKind, Policy] = {
     "interrupted": Policy(avoid=False, counts=False),
     "duplicate": Policy(avoid=False),
 }
+
+
+def retries(kind: FailureKind, slot: Slot, *, outside: bool = False) -> int:
+    """How often training is taken up again after a failure, without an epoch gained in between.
+
+    Args:
+        kind: The failure.
+        slot: Where it happened.
+        outside: Whether somebody else ended the worker.
+    """
+    if outside:
+        return KILLS
+    # Alone on its device a network that did not fit will not fit; beside others it may.
+    return 1 if kind == "out_of_memory" and slot.shared else POLICIES[kind].retries
 
 
 def failed_alike(trials: Sequence[Trial]) -> bool:

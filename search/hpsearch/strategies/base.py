@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -59,6 +59,14 @@ class Strategy(Protocol):
         Returns:
             The trial; None where there is nothing to propose until an open trial has ended, and, where none is open,
             nothing at all any more.
+        """
+        ...
+
+    def prepared(self, tell: Callable[[], None]) -> bool:
+        """Whether a proposal can be had at once, by `ask` and what follows it.
+
+        Args:
+            tell: Called once it can, perhaps from a thread, where it cannot now.
         """
         ...
 
@@ -135,6 +143,10 @@ class Strategy(Protocol):
         Args:
             number: The trial.
         """
+        ...
+
+    def close(self) -> None:
+        """Give back what is held beside the record, such as a process; nothing is asked any more."""
         ...
 
     @property

@@ -53,7 +53,7 @@ class _Beside:
         return getattr(self._storage, name)
 
     def get_trial_system_attrs(self, trial_id: int) -> dict[str, Any]:
-        return {}
+        return self._trial.system_attrs
 
     def set_trial_param(self, trial_id: int, name: str, value: float, distribution: BaseDistribution) -> None:
         pass
@@ -62,4 +62,4 @@ class _Beside:
         pass
 
     def set_trial_system_attr(self, trial_id: int, key: str, value: Any) -> None:
-        pass
+        self._trial.system_attrs[key] = value  # unlike the others, only the storage would keep it

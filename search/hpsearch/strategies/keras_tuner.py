@@ -10,15 +10,18 @@ from optuna.pruners import BasePruner
 from optuna.samplers import RandomSampler
 from optuna.trial import FrozenTrial, TrialState
 
+from hpsearch.strategies.ahead import Ahead, known_to
 from hpsearch.strategies.optuna import Record, is_infeasible
 from hpsearch.strategies.oracle_process import Oracle
-from hpsearch.strategies.oracle_questions import Bracket, Past, Question
+from hpsearch.strategies.oracle_questions import Bracket, Past, Proposal, Question
 from hpsearch.strategies.recorded import EPOCHS, PARENT, OneByOne, Recorded
 from hpsearch.strategies.seeds import seed_for
 from hpsearch.strategies.tuner_space import TunerSpace
 
 __all__ = ["KerasTuner"]
 
+AHEAD = {"bayesian": 20}
+"""From so many trials on a proposal takes longer than a device should stand still for it."""
 _PROPOSAL = "proposal"
 _BRACKET = "bracket"
 
@@ -38,7 +41,7 @@ class KerasTuner(Recorded):
     """
 
     def __init__(self, record: Record, pruner: BasePruner | None, kind: str, seed: int, epochs: int) -> None:
-        super().__init__(record, pruner)
+        super().__init__(record, pruner, AHEAD.get(kind))
         self._kind = kind
         self._seed = seed
         self._epochs = epochs
@@ -48,36 +51,42 @@ class KerasTuner(Recorded):
         self._ended: dict[int, Past] = {}  # what the oracle is told of trials that ended, in the terms of that space
         self._oracle = Oracle()
         self._oracle.start()
+        self._ahead: Ahead[tuple[TunerSpace, Proposal | None]] = Ahead()
         record.study.sampler = _Proposed(seed)
 
     def _proposal(self, *, at_random: bool) -> dict[str, Any] | None:
         if at_random and self._kind != "hyperband":
             return {_PROPOSAL: {}}
-        trials = self.record.trials()
-        space = self._space_of(trials)
-        number = len(trials)
-        proposal = self._oracle.propose(
-            Question(
-                kind=self._kind,
-                seed=seed_for(self._seed, number, "oracle"),
-                maximize=self.record.maximize,
-                epochs=self._epochs,
-                number=number,
-                dimensions=space.dimensions(),
-                trials=tuple(self._past(trial) for trial in trials if trial.state != TrialState.WAITING),
-            )
-        )
+        space, proposal = self._foresee(self.last_number + 1).take()
         if proposal is None:
             return None
-        values = space.proposed(proposal.values) if proposal.parent is None else trials[proposal.parent].params
+        parent = proposal.parent
+        values = space.proposed(proposal.values) if parent is None else self.record.trials()[parent].params
         attributes: dict[str, Any] = {_PROPOSAL: values}
         if proposal.epochs is not None:
             attributes[EPOCHS] = proposal.epochs
-        if proposal.parent is not None:
-            attributes[PARENT] = proposal.parent
+        if parent is not None:
+            attributes[PARENT] = parent
         if (place := proposal.bracket) is not None:
             attributes[_BRACKET] = [place.index, place.round, place.wanted]
         return attributes
+
+    def _foresee(self, number: int) -> Ahead[tuple[TunerSpace, Proposal | None]]:
+        if self._ahead.has(number):
+            return self._ahead
+        trials = known_to(number, self.record.trials())
+        space = self._space_of(trials)
+        question = Question(
+            kind=self._kind,
+            seed=seed_for(self._seed, number, "oracle"),
+            maximize=self.record.maximize,
+            epochs=self._epochs,
+            number=number,
+            dimensions=space.dimensions(),
+            trials=tuple(self._past(trial) for trial in trials if trial.state != TrialState.WAITING),
+        )
+        self._ahead.begin(number, lambda: (space, self._oracle.propose(question)))
+        return self._ahead
 
     def may_continue(self, number: int) -> bool:
         if self._kind != "hyperband" or number in self._over or number > self.last_number:
@@ -122,10 +131,10 @@ class KerasTuner(Recorded):
 
     def _past(self, trial: FrozenTrial) -> Past:
         """A trial as an oracle is told of it; of one that ended always the same object."""
-        if trial.number in self._ended:
+        ended = trial.state.is_finished()
+        if ended and trial.number in self._ended:
             return self._ended[trial.number]
         parent = trial.user_attrs.get(PARENT)
-        ended = trial.state.is_finished()
         past = Past(
             number=trial.number,
             values=self._space.told(trial.params),
@@ -143,6 +152,7 @@ class KerasTuner(Recorded):
         return past
 
     def close(self) -> None:
+        self._ahead.close()
         self._oracle.close()
 
 

@@ -106,7 +106,7 @@ class Record:
         for each in sorted(self._drafts):
             if each <= number:
                 draft = self._drafts[each].frozen
-                self._take(self._inserted(draft.user_attrs, draft.params, draft.distributions))
+                self._take(self._inserted(draft.user_attrs, draft.params, draft.distributions, draft.system_attrs))
                 del self._drafts[each]
 
     def open(self, attributes: Mapping[str, Any], choices: Sequence[tuple[Parameter, Scalar]] = ()) -> FrozenTrial:
@@ -129,7 +129,11 @@ class Record:
         return found
 
     def _inserted(
-        self, attributes: Mapping[str, Any], params: Mapping[str, Any], distributions: Mapping[str, BaseDistribution]
+        self,
+        attributes: Mapping[str, Any],
+        params: Mapping[str, Any],
+        distributions: Mapping[str, BaseDistribution],
+        noted: Mapping[str, Any] | None = None,
     ) -> FrozenTrial:
         """A trial that is in the storage now, or has been since an earlier call that failed."""
         found = self._written(attributes, params)
@@ -141,6 +145,7 @@ class Record:
                     params=dict(params),
                     distributions=dict(distributions),
                     user_attrs=dict(attributes),
+                    system_attrs=dict(noted or {}),
                 )
             )
             found = self._written(attributes, params)
@@ -181,6 +186,14 @@ class Record:
             name = f"{name} {offered(distribution)}"
             self._known.setdefault(name, distribution)
         return name, distribution
+
+    def beside(self, number: int) -> list[int]:
+        """The trials that are open beside one.
+
+        Args:
+            number: The trial.
+        """
+        return sorted({*self._open, *self._drafts} - {number})
 
     def chosen(self, number: int, name: str) -> bool:
         """Whether a choice of an open trial is made.

@@ -13,6 +13,7 @@ import multiprocessing
 import os
 import signal
 import sys
+import threading
 from dataclasses import replace
 from multiprocessing.connection import Connection
 from typing import Any
@@ -27,9 +28,11 @@ ATTEMPTS = 3
 
 
 class Oracle:
-    """The process, started when it is first needed, and again when it dies."""
+    """The process, started when it is first needed, and again when it dies; asked from any thread, one at a time."""
 
     def __init__(self) -> None:
+        self._asking = threading.Lock()
+        self._closed = False
         self._process: Any = None
         self._connection: Connection | None = None
         self._told: dict[int, Past] = {}
@@ -59,9 +62,15 @@ class Oracle:
             The trial; None where there is none.
 
         Raises:
-            RunError: Keras Tuner refuses.
+            RunError: Keras Tuner refuses, or the process was ended meanwhile.
         """
+        with self._asking:
+            return self._answer(question)
+
+    def _answer(self, question: Question) -> Proposal | None:
         for _ in range(ATTEMPTS):
+            if self._closed:
+                raise RunError("The process of Keras Tuner's oracle was ended.")
             if self._connection is None:
                 self.start()
             assert self._connection is not None  # start has made it
@@ -70,7 +79,7 @@ class Oracle:
                 self._connection.send((replace(question, trials=news), [past.number for past in question.trials]))
                 answer = self._connection.recv()
             except (EOFError, OSError):
-                self.close()
+                self._end()
                 continue
             self._told.update((past.number, past) for past in news)
             if isinstance(answer, str):
@@ -83,14 +92,19 @@ class Oracle:
         )
 
     def close(self) -> None:
-        """End the process."""
+        """End the process, even in the middle of an answer; nobody asks it any more."""
+        self._closed = True
+        if self._process is not None:
+            self._process.kill()  # whoever waits for an answer is told by the broken pipe, and ends
+        with self._asking:
+            self._end()
+
+    def _end(self) -> None:
         if self._connection is not None:
             self._connection.close()
         if self._process is not None:
-            self._process.join(timeout=2)
-            if self._process.is_alive():
-                self._process.kill()
-                self._process.join()
+            self._process.kill()  # it keeps nothing that is not told again
+            self._process.join()
         self._connection = self._process = None
 
 

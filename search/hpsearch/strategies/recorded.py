@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from optuna import Study
@@ -14,6 +14,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from hpsearch.addresses import Parameter
 from hpsearch.domains import Scalar
+from hpsearch.strategies.ahead import BESIDE, Ahead
 from hpsearch.strategies.base import Asked, Reopened
 from hpsearch.strategies.optuna import Record
 
@@ -45,11 +46,13 @@ class Recorded(ABC):
     Args:
         record: The trials of the study; its study already has the sampler that makes the choices.
         pruner: Who stops trials early, or None.
+        ahead: From so many trials on the next one is proposed while the last one is trained; None never.
     """
 
-    def __init__(self, record: Record, pruner: BasePruner | None) -> None:
+    def __init__(self, record: Record, pruner: BasePruner | None, ahead: int | None = None) -> None:
         self.record = record
         self.pruner = pruner
+        self._ahead_from = ahead
 
     def ask(self, *, at_random: bool = False) -> Asked | None:
         attributes = self._proposal(at_random=at_random)
@@ -73,8 +76,23 @@ class Recorded(ABC):
         return self.record.suggest(number, parameter)
 
     def resolved(self, number: int) -> None:
+        if self._goes_ahead and BESIDE not in self.record.attributes(number):
+            self.record.note(number, BESIDE, self.record.beside(number))
         self.record.note(number, RESOLVED, True)
         self.record.write(number)
+        if self._goes_ahead:
+            self._foresee(self.last_number + 1)
+
+    def prepared(self, tell: Callable[[], None]) -> bool:
+        return not self._goes_ahead or self._foresee(self.last_number + 1).ready(tell)
+
+    @property
+    def _goes_ahead(self) -> bool:
+        return self._ahead_from is not None and self.last_number + 1 >= self._ahead_from
+
+    def _foresee(self, number: int) -> Ahead[Any]:
+        """Begin to make the proposal of the trial that follows, unless that is begun; only asked of who goes ahead."""
+        raise NotImplementedError
 
     def report(self, number: int, epoch: int, value: float) -> None:
         self.record.report(number, epoch, value)
@@ -107,7 +125,7 @@ class Recorded(ABC):
         return False
 
     def close(self) -> None:  # noqa: B027  # most hold nothing
-        """Give back what the strategy holds beside the record."""
+        pass
 
     @property
     def begins_cheaply(self) -> bool:

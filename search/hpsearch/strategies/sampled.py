@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import copy
 import warnings
-from collections.abc import Callable, Container
+from collections.abc import Callable, Container, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import optuna
@@ -13,6 +14,8 @@ from optuna.pruners import BasePruner
 from optuna.samplers import BaseSampler, CmaEsSampler, GPSampler, RandomSampler, TPESampler
 from optuna.trial import FrozenTrial, TrialState
 
+from hpsearch.strategies.ahead import Ahead, known_to
+from hpsearch.strategies.drafts import Draft
 from hpsearch.strategies.optuna import Record, is_infeasible
 from hpsearch.strategies.recorded import RANDOM, Recorded
 from hpsearch.strategies.seeds import seed_for
@@ -70,6 +73,8 @@ def _cmaes(seed: int) -> BaseSampler:
 SAMPLERS: dict[str, Callable[[int], BaseSampler]] = {"tpe": _tpe, "random": _random, "gp": _gp, "cmaes": _cmaes}
 """Who makes a sampler from a seed."""
 _KNOW_ONLY_COMPLETE = ("gp", "cmaes")
+AHEAD = {"tpe": 200, "gp": 20, "cmaes": 20}
+"""From so many trials on a proposal takes longer than a device should stand still for it."""
 
 
 class Sampled(Recorded):
@@ -83,17 +88,33 @@ class Sampled(Recorded):
     """
 
     def __init__(self, record: Record, pruner: BasePruner | None, name: str, seed: int) -> None:
-        super().__init__(record, pruner)
-        seen = _Judged(record.study) if name in _KNOW_ONLY_COMPLETE else None
-        record.study.sampler = _Seeded(SAMPLERS[name], seed, seen)
-        self._at_once = name in _KNOW_ONLY_COMPLETE  # these note things with the trial that they propose for
-
-    def _begin(self, trial: FrozenTrial) -> None:
-        if self._at_once:
-            self.record.write(trial.number)
+        super().__init__(record, pruner, AHEAD.get(name))
+        self._sampler = _Seeded(SAMPLERS[name], seed, judged=name in _KNOW_ONLY_COMPLETE)
+        record.study.sampler = self._sampler
 
     def _proposal(self, *, at_random: bool) -> dict[str, Any] | None:
         return {RANDOM: True} if at_random else {}
+
+    def _foresee(self, number: int) -> Ahead[_Drawn]:
+        return self._sampler.foresee(self.record.study, number)
+
+    def close(self) -> None:
+        self._sampler.close()
+
+
+@dataclass(frozen=True)
+class _Drawn:
+    """Choices that were drawn together.
+
+    Args:
+        space: What they were drawn from.
+        choices: The choices.
+        notes: What the sampler wants to find with the trial.
+    """
+
+    space: dict[str, BaseDistribution] = field(default_factory=dict)
+    choices: dict[str, Any] = field(default_factory=dict)
+    notes: dict[str, Any] = field(default_factory=dict)
 
 
 class _Seeded(BaseSampler):
@@ -101,80 +122,117 @@ class _Seeded(BaseSampler):
 
     Optuna's samplers learn from the trials in the storage only, so that a fresh one proposes what one that was kept
     would; TPE decomposes the space anew for every trial whether it is kept or not.
+
+    Args:
+        make: Who makes a sampler from a seed.
+        seed: Where the random numbers start.
+        judged: Whether that sampler learns from complete trials only.
     """
 
-    def __init__(self, make: Callable[[int], BaseSampler], seed: int, seen: _Judged | None) -> None:
+    def __init__(self, make: Callable[[int], BaseSampler], seed: int, *, judged: bool) -> None:
         self._make = make
         self._seed = seed
-        self._seen = seen
-        self._relative: BaseSampler = RandomSampler()
+        self._judged = judged
+        self._ahead: Ahead[_Drawn] = Ahead()
+        self._drawn = _Drawn()
 
-    def _fresh(self, trial: FrozenTrial, name: str) -> BaseSampler:
-        make = _random if trial.user_attrs.get(RANDOM) else self._make
-        return make(seed_for(self._seed, trial.number, name))
+    def foresee(self, study: optuna.Study, number: int) -> Ahead[_Drawn]:
+        """Begin to draw what is drawn together for a trial, unless that is begun.
+
+        Args:
+            study: The trials.
+            number: The trial.
+
+        Returns:
+            What holds it.
+        """
+        if not self._ahead.has(number):
+            sampler, draft = self._make(seed_for(self._seed, number, _RELATIVE)), Draft(study, number, {})
+            trials = self._known(study, number)
+            kinds = _of_each_kind(trials) if isinstance(sampler, TPESampler) else trials
+            views = _Seen(draft.study, kinds), _Seen(draft.study, trials)
+            self._ahead.begin(number, lambda: _drawn(sampler, *views, draft.frozen))
+        return self._ahead
 
     def infer_relative_search_space(self, study: optuna.Study, trial: FrozenTrial) -> dict[str, BaseDistribution]:
-        # The draw itself, which follows at once, relies on what the sampler found here.
-        self._relative = self._fresh(trial, _RELATIVE)
-        if self._seen is not None:
-            self._seen.proposing = trial.number
-        grouped = isinstance(self._relative, TPESampler)
-        seen = _Kinds(study) if grouped else self._seen or study
-        return self._relative.infer_relative_search_space(seen, trial)
+        self._drawn = _Drawn()
+        if not trial.user_attrs.get(RANDOM):
+            self._drawn = self.foresee(study, trial.number).take()
+        for key, value in self._drawn.notes.items():
+            study._storage.set_trial_system_attr(trial._trial_id, key, value)  # noqa: SLF001  # as samplers do
+        return self._drawn.space
 
     def sample_relative(
         self, study: optuna.Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
     ) -> dict[str, Any]:
-        return self._relative.sample_relative(self._seen or study, trial, search_space)
+        return self._drawn.choices  # what was found with the space, which is asked for just before
 
     def sample_independent(
         self, study: optuna.Study, trial: FrozenTrial, param_name: str, param_distribution: BaseDistribution
     ) -> Any:
-        sampler = self._fresh(trial, param_name)
-        return sampler.sample_independent(self._seen or study, trial, param_name, param_distribution)
+        make = _random if trial.user_attrs.get(RANDOM) else self._make
+        sampler = make(seed_for(self._seed, trial.number, param_name))
+        seen = _Seen(study, self._known(study, trial.number))
+        return sampler.sample_independent(seen, trial, param_name, param_distribution)
+
+    def _known(self, study: optuna.Study, number: int) -> list[FrozenTrial]:
+        trials = known_to(number, study.get_trials(deepcopy=False))
+        if not self._judged:
+            return trials
+        return _all_complete(trials, maximize=study.direction == optuna.study.StudyDirection.MAXIMIZE)
+
+    def close(self) -> None:
+        """Draw nothing ahead any more."""
+        self._ahead.close()
 
 
-class _Kinds(optuna.Study):
-    """The study with one trial for each set of choices that a trial made.
+def _drawn(sampler: BaseSampler, kinds: _Seen, seen: _Seen, trial: FrozenTrial) -> _Drawn:
+    space = sampler.infer_relative_search_space(kinds, trial)
+    choices = sampler.sample_relative(seen, trial, space)
+    return _Drawn(space, choices, trial.system_attrs)
+
+
+class _Seen(optuna.Study):
+    """The study as a sampler sees it: with trials that stay what they are while it draws.
+
+    Args:
+        study: The study.
+        trials: These.
+    """
+
+    def __init__(self, study: optuna.Study, trials: Sequence[FrozenTrial]) -> None:
+        super().__init__(study.study_name, study._storage)  # noqa: SLF001  # the one with the cache; Optuna's own views do so
+        self._trials = trials
+
+    def _get_trials(
+        self, deepcopy: bool = True, states: Container[TrialState] | None = None, use_cache: bool = False
+    ) -> list[FrozenTrial]:
+        return [trial for trial in self._trials if states is None or trial.state in states]
+
+
+def _of_each_kind(trials: Sequence[FrozenTrial]) -> list[FrozenTrial]:
+    """One trial for each set of choices that a trial made.
 
     From more of them the choices that occur together are found to be the same, after as many steps as there are trials.
     """
-
-    def __init__(self, study: optuna.Study) -> None:
-        super().__init__(study.study_name, study._storage)  # noqa: SLF001  # the one with the cache; Optuna's own views do so
-
-    def _get_trials(
-        self, deepcopy: bool = True, states: Container[TrialState] | None = None, use_cache: bool = False
-    ) -> list[FrozenTrial]:
-        first: dict[frozenset[str], FrozenTrial] = {}
-        for trial in super()._get_trials(deepcopy=False, states=states):
-            first.setdefault(frozenset(trial.distributions), trial)
-        return list(first.values())
+    first: dict[frozenset[str], FrozenTrial] = {}
+    for trial in trials:
+        first.setdefault(frozenset(trial.distributions), trial)
+    return list(first.values())
 
 
-class _Judged(optuna.Study):
-    """The study as samplers see it that know complete trials only.
+def _all_complete(trials: Sequence[FrozenTrial], *, maximize: bool) -> list[FrozenTrial]:
+    """Trials for samplers that know complete ones only.
 
-    A trial that was stopped early counts with its last score, one that could not work with the worst score so far;
-    such samplers would otherwise propose its neighbours for ever.
+    One that was stopped early counts with its last score, one that could not work with the worst score so far; such
+    samplers would otherwise propose its neighbours for ever.
     """
-
-    def __init__(self, study: optuna.Study) -> None:
-        super().__init__(study.study_name, study._storage)  # noqa: SLF001  # the one with the cache; Optuna's own views do so
-        self.proposing: int | None = None
-        """The trial that is proposed; one that was cut off in the middle of it has some choices, which say nothing."""
-
-    def _get_trials(
-        self, deepcopy: bool = True, states: Container[TrialState] | None = None, use_cache: bool = False
-    ) -> list[FrozenTrial]:
-        trials = super()._get_trials(deepcopy=False)
-        scores = [t.value for t in trials if t.state == TrialState.COMPLETE and t.value is not None]
-        worst = (min if self.direction == optuna.study.StudyDirection.MAXIMIZE else max)(scores, default=0.0)
-        judged = [_judged(trial, worst) for trial in trials if trial.number != self.proposing]
-        return [trial for trial in judged if states is None or trial.state in states]
+    scores = [t.value for t in trials if t.state == TrialState.COMPLETE and t.value is not None]
+    worst = (min if maximize else max)(scores, default=0.0)
+    return [_complete(trial, worst) for trial in trials]
 
 
-def _judged(trial: FrozenTrial, worst: float) -> FrozenTrial:
+def _complete(trial: FrozenTrial, worst: float) -> FrozenTrial:
     if trial.state != TrialState.PRUNED:
         return trial
     score = worst if is_infeasible(trial) or trial.value is None else trial.value
