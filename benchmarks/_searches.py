@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
@@ -18,14 +19,16 @@ def copied(space: Path, replaced: Sequence[Sequence[str]], folder: Path) -> Path
 
     Args:
         space: The space file.
-        replaced: Pairs of a text that it holds once, and of what stands in its place.
+        replaced: Pairs of a text that it holds once, and of what stands in its place. A space in the first one is any
+            white space, so that a command that is written on one line finds what is on several.
         folder: Where to write.
     """
     text = space.read_text(encoding="utf-8")
     for old, new in replaced:
-        if text.count(old) != 1:
-            raise SystemExit(f"{space} holds {old!r} {text.count(old)} times, not once.")
-        text = text.replace(old, new)
+        found = list(re.finditer(r"\s+".join(map(re.escape, re.split(r"\s+", old))), text))
+        if len(found) != 1:
+            raise SystemExit(f"{space} holds {old!r} {len(found)} times, not once.")
+        text = text[: found[0].start()] + new + text[found[0].end() :]
     folder.mkdir(parents=True, exist_ok=True)
     copy = folder / space.name
     copy.write_text(text, encoding="utf-8")
