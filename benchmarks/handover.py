@@ -112,7 +112,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--strategies", nargs="+", default=["adaptive", "tpe", "random", "kt-hyperband"])
     parser.add_argument("--trials", type=int, default=1000)
     parser.add_argument("--known", type=int, default=0, help="trials that are in the record before, made at random")
-    parser.add_argument("--training", type=float, default=0.25, help="seconds that a trial stands for its training")
+    parser.add_argument("--training", type=float, default=0.15, help="seconds that a trial stands for its training")
     parser.add_argument("--slots", type=int, default=1, help="trials at a time; one proposal is made after the other")
     parser.add_argument("--output", type=Path, help="where to write a .json and a .md")
     return parser.parse_args()

@@ -123,7 +123,10 @@ def test_a_right_recipe_passes() -> None:
         ),
         (
             {"stages": Stage(filters=3)},
-            "stages: got Stage(filters=3); allowed: a list of 1 or more, each Stage(...) or a block of your own.",
+            (
+                "stages: got Stage(filters=3); write it as a list, [Stage(filters=3)]; "
+                "allowed: a list of 1 or more, each Stage(...) or a block of your own."
+            ),
         ),
         (
             {"stages": between(1, 3)},
@@ -203,7 +206,10 @@ def test_a_wrong_option_of_a_network(options: dict[str, Any], said: str) -> None
         (lambda: recipe(dense=[32]), "model.dense[0]: got 32; allowed: Dense(...) or a block of your own."),
         (
             lambda: recipe(dense=Dense(units=3)),
-            "model.dense: got Dense(units=3); allowed: a list of any number, each Dense(...) or a block of your own.",
+            (
+                "model.dense: got Dense(units=3); write it as a list, [Dense(units=3)]; "
+                "allowed: a list of any number, each Dense(...) or a block of your own."
+            ),
         ),
         (
             lambda: recipe(dense=one_of(none=(), one=[Dense(units="x")])),

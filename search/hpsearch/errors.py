@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from difflib import get_close_matches
+from difflib import SequenceMatcher, get_close_matches
 
 __all__ = [
     "DataError",
@@ -86,6 +86,10 @@ def join_address(parent: str, child: str) -> str:
     return parent + child if child.startswith(("[", "(")) else f"{parent}.{child}"
 
 
+_AS_NEAR = 0.2
+"""A name whose likeness to what was written is so much less than that of another was not meant."""
+
+
 def did_you_mean(wrong: str, known: Iterable[str]) -> str:
     """A question with the nearest known names, or an empty string when nothing is near.
 
@@ -94,4 +98,6 @@ def did_you_mean(wrong: str, known: Iterable[str]) -> str:
         known: The names that exist.
     """
     near = get_close_matches(wrong, list(dict.fromkeys(known)), n=3, cutoff=0.5)
+    alike = [SequenceMatcher(None, wrong, name).ratio() for name in near]
+    near = [name for name, ratio in zip(near, alike, strict=True) if ratio > alike[0] - _AS_NEAR]
     return f" Did you mean {' or '.join(near)}?" if near else ""

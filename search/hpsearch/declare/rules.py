@@ -203,7 +203,16 @@ def problem_with(value: object, rule: Rule) -> str | None:
     number = _number_in(value)
     if number is not None and rule.accepts(number):
         return f"got the text {brief(value)}; write {number!r}, without quotes; allowed: {rule.allowed}."
+    if _wants_many(rule, value):
+        return f"got {brief(value)}; write it as a list, [{brief(value)}]; allowed: {rule.allowed}."
     return f"got {brief(value)}; allowed: {rule.allowed}."
+
+
+def _wants_many(rule: Rule, value: object) -> bool:
+    """Whether a value is allowed as the only element of a list."""
+    if isinstance(rule, Either):
+        return any(_wants_many(each, value) for each in rule.rules)
+    return isinstance(rule, Many) and rule.element.accepts(value)
 
 
 def _number_in(value: object) -> int | float | None:
