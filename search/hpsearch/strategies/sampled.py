@@ -201,7 +201,7 @@ class _Seen(optuna.Study):
     """
 
     def __init__(self, study: optuna.Study, trials: Sequence[FrozenTrial]) -> None:
-        super().__init__(study.study_name, study._storage)  # noqa: SLF001  # the one with the cache; Optuna's own views do so
+        vars(self).update(vars(study))  # what the class above would ask the database for, with every choice
         self._trials = trials
 
     def _get_trials(
