@@ -25,6 +25,7 @@ import math
 import os
 import time
 from concurrent.futures import ProcessPoolExecutor
+from contextlib import closing
 from dataclasses import replace
 from fnmatch import fnmatch
 from functools import cache
@@ -116,9 +117,9 @@ def _regrets(
     """The regret of one search after each share of the budget, in points of 100."""
     curves = _read(path, without)
     seconds = _seconds(curves, budget) / workers
-    strategy = opened(name, curves.maximize, seed, curves.epochs)
-    replay = Replay(curves, _nearest(path, without), strategy, seconds, workers, share)
-    replay.run()
+    with closing(opened(name, curves.maximize, seed, curves.epochs)) as strategy:
+        replay = Replay(curves, _nearest(path, without), strategy, seconds, workers, share)
+        replay.run()
     return [_regret(curves, replay.at(share * seconds)) for share in FINE]
 
 
