@@ -97,7 +97,7 @@ PARTS = {
         "results.leaderboard results.intervals results.tested results.finals results.board results.fields "
         "results.where results.pareto results.selection results.comparison results.recorded "
         "results.examples",
-        "metrics study trial errors",
+        "metrics study trial wording errors",
         later="data",
     ),
     "results": Part(

@@ -26,7 +26,7 @@ from hpsearch.cli.output import (
 )
 from hpsearch.errors import InputError
 from hpsearch.limits import Target
-from hpsearch.wording import all_signed, difference
+from hpsearch.wording import all_signed, code_on_a_line, difference
 
 
 @pytest.mark.parametrize(
@@ -100,6 +100,10 @@ def test_numbers_are_shown_readably() -> None:
     assert all_signed(2e-5, -1e-5, -1e-12) == ["+2.0e-05", "-1.0e-05", "+0.0000"]
     assert (count(3_253_068), count(None)) == ("3,253,068", "-")
     assert one_line("a\x1b[31m red\n\tline\x07") == "a red line"
+    assert (
+        code_on_a_line('Table(\n    "a  b.csv",\n    cuts=(\n        1, 2,\n    ),\n)')
+        == 'Table("a  b.csv", cuts=(1, 2))'
+    )
 
 
 def test_sparklines() -> None:

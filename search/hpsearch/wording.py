@@ -6,7 +6,19 @@ import math
 import re
 from collections.abc import Sequence
 
-__all__ = ["NOTHING", "all_signed", "amount", "count", "difference", "duration", "one_line", "score", "signed", "size"]
+__all__ = [
+    "NOTHING",
+    "all_signed",
+    "amount",
+    "code_on_a_line",
+    "count",
+    "difference",
+    "duration",
+    "one_line",
+    "score",
+    "signed",
+    "size",
+]
 
 NOTHING = "-"
 """Stands where a value is not known."""
@@ -20,6 +32,12 @@ def one_line(text: str) -> str:
     """A text from outside (an exception, a name) as one line, without control characters that move the cursor."""
     without_codes = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", text)
     return " ".join("".join(c if c.isprintable() else " " for c in without_codes).split())
+
+
+def code_on_a_line(source: str) -> str:
+    """Source that spans lines as it stands on one; texts in it stay as they are."""
+    source = re.sub(r"(?<=[(\[{])\s*\n\s*", "", source.strip())
+    return re.sub(r"\s*\n\s*", " ", re.sub(r",?\s*\n\s*(?=[)\]}])", "", source))
 
 
 def duration(seconds: float) -> str:

@@ -9,6 +9,7 @@ from hpsearch.results.examples import examples
 from hpsearch.results.leaderboard import Row, rank, ranked
 from hpsearch.study.folder import StudyInfo
 from hpsearch.study.trial import Trial
+from hpsearch.wording import code_on_a_line
 
 __all__ = ["Board", "Entered", "board", "disagreement", "of_objective"]
 
@@ -89,7 +90,7 @@ def disagreement(first: StudyInfo, other: StudyInfo) -> str:
     if first.data_fingerprint == other.data_fingerprint:
         return ""
     if first.data_text != other.data_text:
-        return f"its data is {_one_line(other.data_text)}, not {_one_line(first.data_text)}"
+        return f"its data is {code_on_a_line(other.data_text)}, not {code_on_a_line(first.data_text)}"
     if first.subset != other.subset:
         return f"it was begun {_begun(other.subset)}, {first.name} {_begun(first.subset)}"
     return f"its {examples(first)}, labels or split are others than those of {first.name}"
@@ -97,7 +98,3 @@ def disagreement(first: StudyInfo, other: StudyInfo) -> str:
 
 def _begun(subset: int | None) -> str:
     return "without --subset" if subset is None else f"with --subset {subset}"
-
-
-def _one_line(text: str) -> str:
-    return " ".join(text.split())

@@ -13,7 +13,7 @@ from hpsearch.results.snippets import snippet
 from hpsearch.results.tested import said
 from hpsearch.study.folder import StudyFolder, StudyInfo
 from hpsearch.study.trial import Trial
-from hpsearch.wording import difference, duration, signed
+from hpsearch.wording import code_on_a_line, difference, duration, signed
 
 if TYPE_CHECKING:
     from hpsearch.results.shipped import Export, Seeds
@@ -194,7 +194,7 @@ def _found(
     spent = duration(sum(trial.seconds for trial in (*trials, *again)))
     looks = sum(trial.epochs for trial in (*trials, *again))
     part = f" (a subset of {info.subset:,} training {rows} was searched)" if info.subset else ""
-    yield f"- Data: `{_on_a_line(info.data_text)}`{part}, fingerprint `{info.data_fingerprint}`."
+    yield f"- Data: `{code_on_a_line(info.data_text)}`{part}, fingerprint `{info.data_fingerprint}`."
     count = f"{len(trials):,} trial{'s' * (len(trials) != 1)}"
     yield (
         f"- Searched: {count} in {spent} of training, {looks:,} looks at validation, by "
@@ -268,12 +268,6 @@ def curve(values: Sequence[float]) -> str:
 
 def _epochs(number: int) -> str:
     return f"{number} epoch{'s' * (number != 1)}"
-
-
-def _on_a_line(source: str) -> str:
-    """Source that spans lines as it stands on one; texts in it stay as they are."""
-    source = re.sub(r"(?<=[(\[{])\s*\n\s*", "", source.strip())
-    return re.sub(r"\s*\n\s*", " ", re.sub(r",?\s*\n\s*(?=[)\]}])", "", source))
 
 
 def _limits(info: StudyInfo, export: Export, rows: str) -> Iterator[str]:

@@ -18,7 +18,7 @@ from hpsearch.results.report.score_figures import against_parameters, gaps
 from hpsearch.results.report.tables import failures, finals_table, leaderboard, mistakes, top_rows
 from hpsearch.results.report.tiles import tiles
 from hpsearch.results.report.words import called, headline, how_sure, next_commands, on_test, what_ran
-from hpsearch.wording import count, one_line
+from hpsearch.wording import code_on_a_line, count, one_line
 
 __all__ = ["RELOAD", "page"]
 
@@ -213,7 +213,11 @@ def _about(facts: Facts) -> Html:
         ("study", facts.folder.name),
         ("begun", f"{datetime.fromtimestamp(info.created, UTC):%Y-%m-%d %H:%M} UTC"),
         ("objective", info.objective),
-        ("data", info.data_text + (f", {info.subset:,} training {facts.examples} of it" if info.subset else "")),
+        (
+            "data",
+            code_on_a_line(info.data_text)
+            + (f", {info.subset:,} training {facts.examples} of it" if info.subset else ""),
+        ),
         (f"training {facts.examples}", count(info.train_images)),
         (f"validation {facts.examples}", count(info.validation_images)),
         ("data fingerprint", info.data_fingerprint),

@@ -8,7 +8,7 @@ from shlex import quote
 from hpsearch.results.finals import Finalist
 from hpsearch.results.leaderboard import Row, summary
 from hpsearch.results.report.facts import Facts
-from hpsearch.wording import duration, one_line, score
+from hpsearch.wording import code_on_a_line, duration, one_line, score
 
 __all__ = ["called", "headline", "how_sure", "next_commands", "on_test", "what_ran"]
 
@@ -157,7 +157,7 @@ def what_ran(facts: Facts) -> str:
     ended = ", ".join(words for _, words in summary(facts.counts)) or "none"
     trials = f"{len(facts.rows):,} {'trial' if len(facts.rows) == 1 else 'trials'}"
     rows = f"{facts.info.train_images:,} training and {facts.info.validation_images:,} validation {facts.examples}"
-    on = f"{one_line(_data(facts.info.data_text))}, {rows}"
+    on = f"{code_on_a_line(_data(facts.info.data_text))}, {rows}"
     goes_on = " The run goes on; this page shows what has ended." if facts.running else ""
     return f"{trials} ({ended}) in {duration(facts.seconds)} on {on}.{goes_on}"
 
