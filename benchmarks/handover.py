@@ -15,7 +15,7 @@ that is filled at random.
 
     python benchmarks/handover.py --output results/reference/handover
     python benchmarks/handover.py --strategies adaptive --trials 3000 --slots 8
-    python benchmarks/handover.py --strategies gp kt-bayesian --known 980 --training 30 \
+    python benchmarks/handover.py --strategies kt-bayesian gp --known 992 --training 30 \
         --output results/reference/handover_models
 """
 
@@ -104,7 +104,7 @@ def main() -> int:
         options.output.with_suffix(".json").write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
         options.output.with_suffix(".md").write_text(text + "\n", encoding="utf-8")
     default = found["waits"].get("adaptive")
-    return int(default is not None and statistics.median(default[options.trials]) >= LIMIT)
+    return int(default is not None and statistics.median(default[options.trials] or [LIMIT]) >= LIMIT)
 
 
 def _options() -> argparse.Namespace:
@@ -112,7 +112,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--strategies", nargs="+", default=["adaptive", "tpe", "random", "kt-hyperband"])
     parser.add_argument("--trials", type=int, default=1000)
     parser.add_argument("--known", type=int, default=0, help="trials that are in the record before, made at random")
-    parser.add_argument("--training", type=float, default=0.15, help="seconds that a trial stands for its training")
+    parser.add_argument("--training", type=float, default=0.1, help="seconds that a trial stands for its training")
     parser.add_argument("--slots", type=int, default=1, help="trials at a time; one proposal is made after the other")
     parser.add_argument("--output", type=Path, help="where to write a .json and a .md")
     return parser.parse_args()
@@ -267,7 +267,7 @@ def _table(found: dict[str, Any]) -> str:
     lines = [
         f"{words(found['machine'])}; load {found['load']:.1f}",
         (
-            f"the space of the race, {slots} trial{'s' * (slots > 1)} at a time that train for {found['training']:g} s"
+            f"the space of the race, {slots} trial{'s' * (slots > 1)} at a time, each for {found['training']:g} s"
             f"{_of_them(found['known'])}; milliseconds from the end of a trial until the next one is known, the median "
             f"of {min(LAST, found['marks'][-1] - found['known'])} trials (and the longest)"
         ),
@@ -276,9 +276,13 @@ def _table(found: dict[str, Any]) -> str:
         f"| --- |{' --- |' * len(marks)}",
     ]
     for strategy, waits in found["waits"].items():
-        cells = [f"{1000 * statistics.median(waits[mark]):.0f} ({1000 * max(waits[mark]):.0f})" for mark in marks]
-        lines.append(f"| {strategy} | {' | '.join(cells)} |")
+        lines.append(f"| {strategy} | {' | '.join(_cell(waits[mark]) for mark in marks)} |")
     return "\n".join(lines)
+
+
+def _cell(waits: list[float]) -> str:
+    """The median and the longest; a dash where the search ended before."""
+    return f"{1000 * statistics.median(waits):.0f} ({1000 * max(waits):.0f})" if waits else "-"
 
 
 def _of_them(known: int) -> str:
