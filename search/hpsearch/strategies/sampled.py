@@ -170,10 +170,11 @@ class _Seeded(BaseSampler):
     def sample_independent(
         self, study: optuna.Study, trial: FrozenTrial, param_name: str, param_distribution: BaseDistribution
     ) -> Any:
-        make = _random if trial.user_attrs.get(RANDOM) else self._make
-        sampler = make(seed_for(self._seed, trial.number, param_name))
+        seed = seed_for(self._seed, trial.number, param_name)
+        if self._judged or trial.user_attrs.get(RANDOM):  # the former draw at random what they do not draw together
+            return _random(seed).sample_independent(study, trial, param_name, param_distribution)
         seen = _Seen(study, self._known(study, trial.number))
-        return sampler.sample_independent(seen, trial, param_name, param_distribution)
+        return self._make(seed).sample_independent(seen, trial, param_name, param_distribution)
 
     def _known(self, study: optuna.Study, number: int) -> list[FrozenTrial]:
         trials = known_to(number, study.get_trials(deepcopy=False))
