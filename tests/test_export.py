@@ -78,11 +78,11 @@ class TestCard:
         assert f" in {spent} of training, " in (study / "export" / "README.md").read_text()
 
     def test_has_a_declaration_of_several_lines_on_one(self):
-        from hpsearch.results.card import _on_a_line
+        from hpsearch.wording import code_on_a_line
 
         source = 'Table(\n    "my  things.csv",\n    numeric=(\n        "a",\n        "b, )",\n    ),\n)'
-        assert _on_a_line(source) == 'Table("my  things.csv", numeric=("a", "b, )"))'
-        assert _on_a_line('Named("digits")') == 'Named("digits")'
+        assert code_on_a_line(source) == 'Table("my  things.csv", numeric=("a", "b, )"))'
+        assert code_on_a_line('Named("digits")') == 'Named("digits")'
 
 
 class TestExport:
