@@ -1,7 +1,10 @@
 """A real search end to end: budgets, resuming, failures, signals; on tiny data with tiny networks."""
 
 import os
+import subprocess
+import sys
 from itertools import pairwise
+from pathlib import Path
 
 import optuna
 import pytest
@@ -426,3 +429,27 @@ def test_the_hand_made_networks_alone_can_be_trained(cli, tmp_path, write_space,
     assert trials
     assert all(trial["baseline"] for trial in trials)
     assert "search with a higher --trials" in said.out
+
+
+@pytest.mark.parametrize("strategy", ["random", "kt-bayesian"])
+def test_files_called_like_modules_are_not_taken_for_them(strategy, tmp_path, write_space, four_recipes):
+    """What a student keeps beside a space file, and calls ``random.py``, is none of ours."""
+    mine, installed = tmp_path / "mine", tmp_path / "bin"
+    mine.mkdir()
+    installed.mkdir()
+    for name in ("random", "string", "keras", "tensorflow", "optuna", "numpy", "queue"):
+        (mine / f"{name}.py").write_text("raise RuntimeError('this is the file of the user')\n")
+    write_space(mine / "keras_tuner.py", four_recipes)
+    # As pip installs a command: Python looks for modules beside it, and in the working folder only where it is told to.
+    (installed / "hpsearch").write_text("from hpsearch.cli.main import main\nif __name__ == '__main__':\n    main()\n")
+    command = ("run", "keras_tuner.py", "--subset", "200", "--trials", "1", "--strategy", strategy)
+    done = subprocess.run(
+        [sys.executable, installed / "hpsearch", *command],
+        cwd=mine,
+        env={**os.environ, "PYTHONPATH": str(Path(__file__).resolve().parents[1] / "search")},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done
+    assert "2 complete" in done.stdout

@@ -1,5 +1,6 @@
 """Loading space files."""
 
+import importlib
 import sys
 from pathlib import Path
 
@@ -45,6 +46,28 @@ def test_modules_beside_the_file_are_found(tmp_path):
     path = write(tmp_path / "mine.py", "widths_of_mine.WIDTH", "import widths_of_mine\n")
     assert width(load_space(path)) == 5
     sys.modules.pop("widths_of_mine")
+
+
+def test_a_file_sees_what_lies_beside_it_first_and_the_rest_sees_what_is_installed(tmp_path, monkeypatch):
+    """Whatever is imported only when it is needed must not find a user's file of the same name."""
+    for folder, here in (("installed", 1), ("mine", 5)):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "name_of_two.py").write_text(f"WIDTH = {here}\n")
+    (tmp_path / "mine" / "only_mine.py").write_text("WIDTH = 7\n")
+    monkeypatch.syspath_prepend(tmp_path / "installed")
+    path = write(tmp_path / "mine" / "mine.py", "name_of_two.WIDTH", "import name_of_two\n")
+    assert width(load_space(path)) == 5
+    sys.modules.pop("name_of_two")
+    assert importlib.import_module("name_of_two").WIDTH == 1
+    assert importlib.import_module("only_mine").WIDTH == 7, "a function of the file may import it later"
+    for name in ("name_of_two", "only_mine"):
+        sys.modules.pop(name)
+
+
+def test_a_file_may_change_the_path_itself(tmp_path):
+    path = write(tmp_path / "mine.py", 3, f"import sys\nsys.path.remove({str(tmp_path)!r})\n")
+    assert width(load_space(path)) == 3
+    assert sys.path[-1] == str(tmp_path)
 
 
 def test_a_copy_looks_for_modules_where_the_original_lay(tmp_path):

@@ -7,6 +7,8 @@ import inspect
 import linecache
 import sys
 import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import CodeType, ModuleType
 from typing import Any
@@ -77,15 +79,30 @@ def _run(path: Path, module_path: Path | None) -> ModuleType:
     """Run a space file as it stands on disk; the import system's bytecode can be older than a quick edit."""
     code = compile(_parsed(path), str(path), "exec", dont_inherit=True)
     look_in(space=module_path or path.parent)
-    folder = str((module_path or path.parent).resolve())
-    if folder not in sys.path:
-        sys.path.insert(0, folder)
     module = ModuleType(_module_name(path))
     module.__file__ = str(path)
     sys.modules[module.__name__] = module
     linecache.checkcache(str(path))
-    _execute(code, vars(module), str(path))
+    with _imports_from((module_path or path.parent).resolve()):
+        _execute(code, vars(module), str(path))
     return module
+
+
+@contextmanager
+def _imports_from(folder: Path) -> Iterator[None]:
+    """Let a file import what lies in a folder, before anything that is installed, as a script does from its own.
+
+    Afterwards what is installed comes first: a ``queue.py`` or ``keras.py`` that lies there must not be taken for
+    Python's or Keras's own by whatever is imported only when it is needed.
+    """
+    sys.path.insert(0, str(folder))
+    try:
+        yield
+    finally:
+        with suppress(ValueError):  # the file may have changed the path itself
+            sys.path.remove(str(folder))
+        if str(folder) not in sys.path:
+            sys.path.append(str(folder))
 
 
 def _module_name(path: Path) -> str:

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import importlib
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import click
@@ -77,9 +80,26 @@ class _Commands(click.Group):
             ctx.exit(130)
 
 
+@contextmanager
+def _installed_modules_first() -> Iterator[None]:
+    """Let the processes of Python that a command starts look for modules where these are installed.
+
+    A ``random.py`` or ``keras.py`` in the working folder would be taken for Python's or Keras's own.
+    """
+    if "PYTHONSAFEPATH" in os.environ:
+        yield
+        return
+    os.environ["PYTHONSAFEPATH"] = "1"
+    try:
+        yield
+    finally:
+        del os.environ["PYTHONSAFEPATH"]
+
+
 @click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.version_option(package_name="hpsearch", prog_name="hpsearch")
-def main() -> None:
+@click.pass_context
+def main(ctx: click.Context) -> None:
     """Search Keras image classifiers: declare a space, search it overnight, trust and ship what was found.
 
     \b
@@ -89,3 +109,4 @@ def main() -> None:
       hpsearch leaderboard
       hpsearch export-best
     """
+    ctx.with_resource(_installed_modules_first())
