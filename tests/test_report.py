@@ -24,6 +24,7 @@ from hpsearch.results.finals import Finalist, Finals, write_finals
 from hpsearch.results.leaderboard import rank
 from hpsearch.results.report.answer_figures import confusion
 from hpsearch.results.report.facts import read_facts
+from hpsearch.results.report.figure import frame, outside_of_frame
 from hpsearch.results.report.importance import importance
 from hpsearch.results.report.markup import Html, as_script_data, tag
 from hpsearch.results.report.page import RELOAD, page
@@ -252,7 +253,7 @@ def test_what_finals_found_leads(tmp_path, report):
     tiles = tiles_of(report(folder))
     assert tiles[f"best found, trial {best.number}"] == ("0.9050", "0.9000 to 0.9100")
     assert tiles["best hand-made, by_hand_0"] == ("0.9030", "0.8900 to 0.9100")
-    assert tiles["found is better by"] == ("+0.0020", "mean of 2 seeds, a tie")
+    assert tiles["found is better by"] == ("0.0020", "mean of 2 seeds, a tie")
 
 
 def test_finals_that_the_hand_made_network_wins_say_how_far_behind_the_search_is(tmp_path, report):
@@ -264,7 +265,28 @@ def test_finals_that_the_hand_made_network_wins_say_how_far_behind_the_search_is
     text = Page(report(folder)).text
     assert "the hand-made by_hand_0 is the best" in text
     assert "The best that was found, trial 5, is worse, by 0.1030." in text
+    assert tiles_of(report(folder))["found is worse by"] == ("0.1030", "mean of 2 seeds")
     assert "The finals are not complete yet." in text
+    finals.finalists[1] = replace(found, verdict="tie")
+    write_finals(folder, finals)
+    text = Page(report(folder)).text
+    assert "The best that was found, trial 5, ties with it." in text
+    assert "paired by seed and image" in text
+    assert "from scratch with 2 seeds and measured on 5,000 validation images. Intervals hold" in text
+    write_finals(folder, replace(finals, compared=1, without_interval="one seed says nothing of another"))
+    text = Page(report(folder)).text
+    assert "Means count the first seed, which all were trained with." in text
+    assert "Intervals hold" not in text
+
+
+def test_weak_trials_lie_outside_the_frame_and_are_counted():
+    scores = [0.9, 0.91, 0.92, 0.93, 0.94, 0.95, 0.96, 0.1]
+    within, outside = frame(scores, maximize=True)
+    assert within is not None
+    assert within[0] > 0.8
+    assert outside_of_frame(outside) == "1 weaker trial lies outside the frame"
+    _, outside = frame([*scores, 0.1, 0.965], maximize=True)
+    assert outside_of_frame(outside) == "2 weaker trials lie outside the frame"
 
 
 def test_an_export_leads_with_its_test_score_and_its_folder(tmp_path, report):

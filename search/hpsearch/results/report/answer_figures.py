@@ -65,8 +65,8 @@ def confusion(facts: Facts, answers: Answers) -> Figure:
     return Figure(
         "confusion",
         "What is taken for what",
-        f"Rows are what the {total:,} validation rows are, columns what the network says. Off the diagonal are its "
-        "mistakes: the stronger the colour, the larger the share of a class that is taken for another.",
+        f"Rows are what the {total:,} validation {facts.examples} are, columns what the network says. Off the diagonal "
+        "are its mistakes: the stronger the colour, the larger the share of a class that is taken for another.",
         f"Confusion matrix of {answers.classes} classes: {answers.correct:,} of {total:,} right."
         + (f" Most often wrong: {worst}." if worst else ""),
         traces,

@@ -77,7 +77,8 @@ def _said_of_importance(found: Importance) -> str:
     if rest > 0:
         said.append(f"{rest} less important {'choice is' if rest == 1 else 'choices are'} not drawn.")
     if found.left_out:
-        said.append(f"Left out: {found.left_out:,} trials that were stopped early or made by hand.")
+        trials = "trial that was" if found.left_out == 1 else "trials that were"
+        said.append(f"Left out: {found.left_out:,} {trials} stopped early or made by hand.")
     if found.rare:
         said.append(f"Too rarely made to say: {_listed(found.rare)}.")
     if found.constant:

@@ -29,6 +29,7 @@ __all__ = [
     "frame",
     "hover",
     "label",
+    "outside_of_frame",
     "rounded",
 ]
 
@@ -168,3 +169,12 @@ def frame(values: Sequence[float], maximize: bool, always: Sequence[float] = ())
     near, far = (worst - 0.06 * span, best + 0.1 * span) if maximize else (best - 0.1 * span, worst + 0.06 * span)
     outside = sum(1 for value in values if not near <= value <= far)
     return [near, far], outside
+
+
+def outside_of_frame(trials: int) -> str:
+    """What is said of the trials that `frame` leaves out.
+
+    Args:
+        trials: How many.
+    """
+    return f"{trials:,} weaker {'trial lies' if trials == 1 else 'trials lie'} outside the frame"

@@ -17,7 +17,7 @@ from hpsearch.results.report.progress_figures import best_so_far, learning_curve
 from hpsearch.results.report.score_figures import against_parameters, gaps
 from hpsearch.results.report.tables import failures, finals_table, leaderboard, mistakes, top_rows
 from hpsearch.results.report.tiles import tiles
-from hpsearch.results.report.words import called, headline, how_sure, next_commands, on_test, what_ran
+from hpsearch.results.report.words import called, headline, how_sure, next_commands, on_test, so_many_seeds, what_ran
 from hpsearch.wording import code_on_a_line, count, one_line
 
 __all__ = ["RELOAD", "page"]
@@ -127,15 +127,16 @@ def _finals(facts: Facts) -> Html | None:
     finals = facts.finals
     if finals is None:
         return None
-    said = (
-        f"The best recipes and the best hand-made network, trained again from scratch with {len(finals.seeds)} seeds "
-    )
-    caption = tag(
-        "p",
-        f"{said}and measured on {finals.validation:,} validation rows. Means count the first {finals.compared} seeds, "
-        "which all were trained with; intervals hold the luck of seeds and rows 95 times in 100.",
-        class_="quiet",
-    )
+    seeds = so_many_seeds(len(finals.seeds))
+    measured = f"{finals.validation:,} validation {facts.examples}"
+    said = ["The best recipes and the best hand-made network,"]
+    said.append(f"trained again from scratch with {seeds} and measured on {measured}.")
+    if finals.compared < len(finals.seeds):
+        first = "seed" if finals.compared == 1 else f"{finals.compared} seeds"
+        said.append(f"Means count the first {first}, which all were trained with.")
+    if not finals.without_interval:
+        said.append(f"Intervals hold the luck of seeds and {facts.examples} 95 times in 100.")
+    caption = tag("p", " ".join(said), class_="quiet")
     return _section("Trained again", caption, finals_table(finals), key="finals")
 
 
@@ -148,7 +149,7 @@ def _leaderboard(facts: Facts) -> Html | None:
         said += " Below them the best networks made by hand."
     said += " ◆ marks what was made by hand. The gap is how much better a network does on what it was trained on."
     if any(row.bounds for row in top):
-        said += " The range is what the number of validation rows leaves open, 95 times in 100."
+        said += f" The range is what the number of validation {facts.examples} leaves open, 95 times in 100."
     best = facts.chosen
     recipe = (
         tag("details", tag("summary", f"Recipe of {called(best)}"), tag("pre", tag("code", best.trial.recipe)))

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from hpsearch.results.report.facts import Curve, Facts
-from hpsearch.results.report.figure import FOUND, HAND, Figure, diamonds, dots, frame, label, rounded
+from hpsearch.results.report.figure import FOUND, HAND, Figure, diamonds, dots, frame, label, outside_of_frame, rounded
 from hpsearch.wording import duration, score
 
 __all__ = ["best_so_far", "learning_curves"]
@@ -47,7 +47,7 @@ def best_so_far(facts: Facts) -> Figure | None:
         "Best so far",
         "The line rises whenever the search found a better network; where it has long been flat, more hours bring "
         "little. Each dot is a trial, each diamond a network made by hand."
-        + (f" {outside:,} weaker trials lie outside the frame; a double click shows them." if outside else ""),
+        + (f" {outside_of_frame(outside)}; a double click shows them." if outside else ""),
         _said_of_best(facts),
         data,
         {"xaxis": {"title": {"text": f"{unit} of training"}, "rangemode": "tozero"}, "yaxis": axis},

@@ -8,7 +8,18 @@ from typing import Any
 from hpsearch.results.leaderboard import Row
 from hpsearch.results.pareto import front
 from hpsearch.results.report.facts import Facts
-from hpsearch.results.report.figure import FAINT, FOUND, Figure, diamonds, dots, frame, hover, label, rounded
+from hpsearch.results.report.figure import (
+    FAINT,
+    FOUND,
+    Figure,
+    diamonds,
+    dots,
+    frame,
+    hover,
+    label,
+    outside_of_frame,
+    rounded,
+)
 from hpsearch.wording import count, score
 
 __all__ = ["against_parameters", "gaps"]
@@ -55,7 +66,7 @@ def against_parameters(facts: Facts) -> Figure | None:
         else "Down and to the left is better. The line joins the networks that no smaller one beats.",
         f"Scatter of {len(rows):,} trials. Best for their size: "
         + ", ".join(f"{_called(row)} {score(row.validation)} with {count(row.trial.parameters)}" for row in best[-8:])
-        + (f". {outside:,} weaker trials lie outside the frame." if outside else "."),
+        + (f". {outside_of_frame(outside)}." if outside else "."),
         [trace for trace in data if trace["x"]],
         {
             "xaxis": {"type": "log", "title": {"text": "parameters"}, **_ticks(rows)},

@@ -45,7 +45,7 @@ def _of_search(facts: Facts) -> list[Tile]:
         if row is not None
     ]
     if facts.gain is not None:
-        found.append(("found is better by", signed(facts.gain), "in the search, one seed each"))
+        found.append((*_lead(facts.gain), "in the search, one seed each"))
     return found
 
 
@@ -60,8 +60,12 @@ def _of_finals(facts: Facts, finals: Finals) -> list[Tile]:
     ]
     if best is not None and best.difference is not None:
         gain = best.difference if facts.maximize else -best.difference
-        tiles_.append(("found is better by", signed(gain), f"{seeds}{', a tie' if best.verdict == 'tie' else ''}"))
+        tiles_.append((*_lead(gain), f"{seeds}{', a tie' if best.verdict == 'tie' else ''}"))
     return tiles_
+
+
+def _lead(gain: float) -> tuple[str, str]:
+    return f"found is {'worse' if gain < 0 else 'better'} by", signed(abs(gain)).removeprefix("+")
 
 
 def _name(finalist: Finalist) -> str:

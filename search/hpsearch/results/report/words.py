@@ -10,7 +10,7 @@ from hpsearch.results.leaderboard import Row, summary
 from hpsearch.results.report.facts import Facts
 from hpsearch.wording import code_on_a_line, duration, one_line, score
 
-__all__ = ["called", "headline", "how_sure", "next_commands", "on_test", "what_ran"]
+__all__ = ["called", "headline", "how_sure", "next_commands", "on_test", "so_many_seeds", "what_ran"]
 
 
 def called(row: Row) -> str:
@@ -71,24 +71,26 @@ def _of_finals(facts: Facts) -> str | None:
         return None
     name = one_line(best.baseline) if best.baseline else f"trial {best.trial}"
     kind = "the hand-made " if best.baseline else ""
-    said = f"Trained again with {_seeds(finals.compared)}, {kind}{name} is the best: {facts.metric} {_with_range(best)}"
+    seeds = so_many_seeds(finals.compared)
+    said = f"Trained again with {seeds}, {kind}{name} is the best: {facts.metric} {_with_range(best)}"
     found = next((each for each in finals.finalists if not each.baseline and each.mean is not None), None)
     reference = finals.finalist(finals.reference)
     if found is None or reference is None or found.difference is None:
         return f"{said}."
     if best.baseline:
-        return f"{said}. The best that was found, trial {found.trial}, {_verdict(found)}."
+        return f"{said}. The best that was found, trial {found.trial}, {_verdict(found, tie='ties with it')}."
     return f"{said}. Against the best hand-made one, {one_line(reference.name)}, that {_verdict(found)}."
 
 
-def _verdict(found: Finalist) -> str:
+def _verdict(found: Finalist, tie: str = "is a tie") -> str:
     """What the difference to the best hand-made network says, as the end of a sentence."""
     by = f"by {score(abs(found.difference or 0.0))}"
-    sentences = {"better": f"is better, {by}", "worse": f"is worse, {by}", "tie": "is a tie"}
+    sentences = {"better": f"is better, {by}", "worse": f"is worse, {by}", "tie": tie}
     return sentences.get(found.verdict or "", f"differs {by}; whether that is luck cannot be said")
 
 
-def _seeds(number: int) -> str:
+def so_many_seeds(number: int) -> str:
+    """``one seed``, ``3 seeds``."""
     return "one seed" if number == 1 else f"{number} seeds"
 
 
@@ -132,14 +134,13 @@ def _sure_of_finals(facts: Facts) -> list[str]:
         if each.difference is None or each.difference_low is None or each.difference_high is None or each.baseline:
             continue
         low, high = f"{each.difference_low:+.4f}", f"{each.difference_high:+.4f}"
-        said.append(
-            f"The difference of trial {each.trial} is {each.difference:+.4f} ({low} to {high}), paired by seed and row."
-        )
+        pairs = f"paired by seed and {facts.examples.removesuffix('s')}"
+        said.append(f"The difference of trial {each.trial} is {each.difference:+.4f} ({low} to {high}), {pairs}.")
         break
     if finals.without_interval:
         said.append(f"There is no interval: {one_line(finals.without_interval)}.")
     if best.chance == "tie":
-        said.append("It is a tie with chance: as far as these rows tell, the network has learned nothing.")
+        said.append(f"It is a tie with chance: as far as these {facts.examples} tell, the network has learned nothing.")
     if not finals.complete:
         said.append("The finals are not complete yet.")
     if best.search is not None:
@@ -200,7 +201,7 @@ def _shipping(facts: Facts) -> list[tuple[str, str]]:
     openings = facts.info.test_openings
     if openings and openings[-1].get("finished", True):
         return []  # the test part was opened, and the export is elsewhere: a second look is nothing to advise
-    why = "Retrain the best, test it once on rows that no search has seen, and export it"
+    why = f"Retrain the best, test it once on {facts.examples} that no search has seen, and export it"
     return [(why, f"hpsearch export-best {facts.options}")]
 
 
