@@ -81,7 +81,7 @@ def reads(monkeypatch):
 
 
 class TestReading:
-    def test_only_once_a_trial_has_ended(self, tmp_path, reads):
+    def test_nothing_that_was_written_here(self, tmp_path, reads):
         record = Record(tmp_path / "study.db", "mine", maximize=True)
         number = record.open({}).number
         reads.clear()
@@ -91,9 +91,10 @@ class TestReading:
             record.trials()
         assert reads == []
         record.end(number, TrialState.COMPLETE, 0.5, feasible=True)
-        for _ in range(3):
-            record.trials()
-        assert len(reads) == 1
+        assert record.trials()[number].value == 0.5
+        assert reads == []
+        (there,) = Record(tmp_path / "study.db", "mine", maximize=True).trials()
+        assert record.trials() == [there], "with the time at which it ended"
 
     def test_what_holds_an_open_trial_changes_nothing_that_was_read(self, tmp_path):
         record = Record(tmp_path / "study.db", "mine", maximize=True)

@@ -7,6 +7,7 @@ import copy
 import json
 import sqlite3
 from collections.abc import Iterator, Sequence
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -67,8 +68,22 @@ class Database(_CachedStorage):
         super().set_trial_param(trial_id, param_name, param_value_internal, distribution)
 
     def set_trial_state_values(self, trial_id: int, state: TrialState, values: Sequence[float] | None = None) -> bool:
-        self._outdated = True  # the database notes the time, too
-        return super().set_trial_state_values(trial_id, state, values)
+        if not state.is_finished():
+            self._outdated = True  # the database notes the time, too
+            return super().set_trial_state_values(trial_id, state, values)
+        with self._noting(trial_id) as trial:
+            if not super().set_trial_state_values(trial_id, state, values):
+                return False
+            trial.state, trial.datetime_complete = state, self._ended(trial_id)
+            if values is not None:
+                trial.values = [float(value) for value in values]
+        return True
+
+    def _ended(self, trial_id: int) -> datetime:
+        """When a trial ended, as the database has noted it."""
+        ended = "SELECT datetime_complete FROM trials WHERE trial_id = ?"
+        with self._backend.engine.connect() as connection:
+            return datetime.fromisoformat(connection.exec_driver_sql(ended, (trial_id,)).scalar_one())
 
     def set_trial_intermediate_value(self, trial_id: int, step: int, intermediate_value: float) -> None:
         with self._noting(trial_id) as trial:
