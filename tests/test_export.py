@@ -77,13 +77,6 @@ class TestCard:
         spent = duration(sum(trial.seconds for trial in open_study(study.parent).trials()))
         assert f" in {spent} of training, " in (study / "export" / "README.md").read_text()
 
-    def test_has_a_declaration_of_several_lines_on_one(self):
-        from hpsearch.wording import code_on_a_line
-
-        source = 'Table(\n    "my  things.csv",\n    numeric=(\n        "a",\n        "b, )",\n    ),\n)'
-        assert code_on_a_line(source) == 'Table("my  things.csv", numeric=("a", "b, )"))'
-        assert code_on_a_line('Named("digits")') == 'Named("digits")'
-
 
 class TestExport:
     def test_everything_is_written(self, exported):

@@ -100,10 +100,9 @@ def test_numbers_are_shown_readably() -> None:
     assert all_signed(2e-5, -1e-5, -1e-12) == ["+2.0e-05", "-1.0e-05", "+0.0000"]
     assert (count(3_253_068), count(None)) == ("3,253,068", "-")
     assert one_line("a\x1b[31m red\n\tline\x07") == "a red line"
-    assert (
-        code_on_a_line('Table(\n    "a  b.csv",\n    cuts=(\n        1, 2,\n    ),\n)')
-        == 'Table("a  b.csv", cuts=(1, 2))'
-    )
+    source = 'Table(\n    "my  things.csv",\n    numeric=(\n        "a",\n        "b, )",\n    ),\n)'
+    assert code_on_a_line(source) == 'Table("my  things.csv", numeric=("a", "b, )"))'
+    assert code_on_a_line('Named("digits")') == 'Named("digits")'
 
 
 def test_sparklines() -> None:

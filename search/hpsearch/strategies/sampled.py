@@ -171,7 +171,7 @@ class _Seeded(BaseSampler):
         self, study: optuna.Study, trial: FrozenTrial, param_name: str, param_distribution: BaseDistribution
     ) -> Any:
         seed = seed_for(self._seed, trial.number, param_name)
-        if self._judged or trial.user_attrs.get(RANDOM):  # the former draw at random what they do not draw together
+        if self._judged or trial.user_attrs.get(RANDOM):  # gp and cmaes draw at random what they do not draw together
             return _random(seed).sample_independent(study, trial, param_name, param_distribution)
         seen = _Seen(study, self._known(study, trial.number))
         return self._make(seed).sample_independent(seen, trial, param_name, param_distribution)
