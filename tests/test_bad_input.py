@@ -73,6 +73,7 @@ class TestSpaceFile:
 
     def test_syntax_error(self, said):
         assert said("space = Space(\n    data=,\n)\n") == ", line 3: this is not Python: invalid syntax."
+        assert said("space = Space(\n    data=(1 2),\n)\n").endswith("Perhaps you forgot a comma?")
 
     def test_no_space(self, said):
         assert said("place = 1\n") == ": it defines no 'space'; write space = Space(data=..., search=Recipe(...))."

@@ -168,7 +168,8 @@ def _parsed_text(text: str, origin: str) -> ast.Module:
     except (SyntaxError, ValueError) as error:
         line = f", line {error.lineno}" if isinstance(error, SyntaxError) and error.lineno else ""
         reason = error.msg if isinstance(error, SyntaxError) else str(error)
-        raise SpaceError(f"{origin}{line}: this is not Python: {reason}.") from error
+        end = "" if reason.endswith(("?", ".")) else "."  # Python may ask back: "Perhaps you forgot a comma?"
+        raise SpaceError(f"{origin}{line}: this is not Python: {reason}{end}") from error
 
 
 def _line(error: BaseException, origin: str) -> str:
