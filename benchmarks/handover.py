@@ -48,6 +48,7 @@ from hpsearch.declare import source  # noqa: E402
 from hpsearch.describe import describe  # noqa: E402
 from hpsearch.events import Silent  # noqa: E402
 from hpsearch.executors.base import Health, Heard, Slot  # noqa: E402
+from hpsearch.hardware import HardwareOptions  # noqa: E402
 from hpsearch.limits import Limits  # noqa: E402
 from hpsearch.messages import (  # noqa: E402
     Chosen,
@@ -152,7 +153,7 @@ def _stood(results: Path, strategy: str, trials: int, slots: int, training: floa
         results,
         limits=Limits(trials=trials, epochs=EPOCHS, baselines=False),
         strategy=strategy,
-        devices="cpu",
+        hardware=HardwareOptions("cpu"),
         per_device=slots,
     )
     real, launch.LocalExecutor = launch.LocalExecutor, standing  # type: ignore[assignment,misc]  # it trains nothing

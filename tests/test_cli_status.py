@@ -15,6 +15,7 @@ import pytest
 
 from hpsearch.cli import stop as stop_command
 from hpsearch.cli.run import run
+from hpsearch.hardware import HardwareOptions
 from hpsearch.launch import Request
 from hpsearch.limits import Limits, Target
 from hpsearch.study.asked import write_asked
@@ -217,7 +218,7 @@ class TestStatus:
             Path("spaces/digits.py"),
             study.path.parent,
             limits=Limits(baselines=False, until=Target("val_auc", ">=", 0.9), patience=7, per_trial=5400.0),
-            devices="0,1",
+            hardware=HardwareOptions("0,1"),
             per_device=2,
             keep=0,
             checkpoint_every=30.0,

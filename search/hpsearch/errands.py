@@ -172,6 +172,7 @@ class Inspected:
         data_problem: Why it cannot be used as declared; empty where the sample could be.
         baselines: Name, parameters, multiply_adds, weights and error of each baseline.
         samples: Recipe, parameters, multiply_adds, seconds and error of each draw.
+        notes: What else there is to say, sentence by sentence.
     """
 
     summary: SpaceSummary
@@ -182,6 +183,7 @@ class Inspected:
     data_problem: str
     baselines: tuple[dict[str, Any], ...]
     samples: tuple[dict[str, Any], ...]
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

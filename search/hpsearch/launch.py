@@ -18,12 +18,13 @@ from hpsearch.errors import RunError, StudyError
 from hpsearch.events import Patient
 from hpsearch.executors.devices import slots_for
 from hpsearch.executors.local import LocalExecutor, LocalWorker
+from hpsearch.hardware import Hardware, HardwareOptions, choose_backend, choose_hardware
 from hpsearch.limits import Limits
 from hpsearch.messages import Ready, Refused, Setup
 from hpsearch.running import Show, first_ready, heeding_signals, opened, refusal, writing_record
 from hpsearch.sharing import PerDevice, slots_of
 from hpsearch.space import Objective
-from hpsearch.spacefile import is_declarative, load_space
+from hpsearch.spacefile import frameworks_imported, is_declarative, load_space
 from hpsearch.strategies.choose import open_strategy
 from hpsearch.strategies.database import check_database
 from hpsearch.study.asked import Said, write_asked
@@ -51,7 +52,7 @@ class Request:
         pruner: Who stops trials early; None is ``none``, or what the study was begun with.
         deterministic: Whether the same seed must give the same weights, bit by bit.
         engine: What trains: ``auto``, ``fit`` or ``device``.
-        devices: Where to train: ``cpu``, ``all`` or numbers of GPUs; None takes every GPU there is, else the CPU.
+        hardware: Where to train and with what; without a word on every GPU there is, else the CPU.
         per_device: How many processes train on a device at a time; ``"auto"`` measures that.
         lanes: How many trials are trained in each of them at a time.
         hang_timeout: Seconds without a sign of life after which a worker is given up.
@@ -71,7 +72,7 @@ class Request:
     pruner: str | None = None
     deterministic: bool = False
     engine: str = "auto"
-    devices: str | None = None
+    hardware: HardwareOptions = field(default_factory=HardwareOptions)
     per_device: PerDevice = 1
     lanes: int = 1
     hang_timeout: float = 600.0
@@ -94,7 +95,7 @@ class Request:
             "per-trial": limits.per_trial,
             "no-baselines": not limits.baselines,
             "engine": self.engine if self.engine != usual.engine else None,
-            "devices": self.devices,
+            "devices": self.hardware.devices,
             "per-device": self.per_device if self.per_device != usual.per_device else None,
             "lanes": self.lanes if self.lanes != usual.lanes else None,
             "hang-timeout": self.hang_timeout if self.hang_timeout != usual.hang_timeout else None,
@@ -139,16 +140,22 @@ def run_search(
     folder = request.folder
     _check_writable(folder)
     check_database(folder.database)
-    slots_for(request.devices)  # to say at once what is wrong with them
-    if folder.exists:
+    slots_for(request.hardware.devices)  # to say at once what is wrong with them
+    before = folder.info() if folder.exists else None
+    backend = choose_backend(request.hardware, before, tell)
+    if before is not None:
         with folder.writing():
             pass  # whoever writes to it already is named before seconds are spent on loading
     starting()
-    slots = slots_of(request.setup, request.devices, request.per_device, request.lanes, tell)
-    executor = LocalExecutor(request.setup, slots)
+    for sentence in foreign_frameworks(request.space_file, backend):
+        tell(sentence)
+    hardware = choose_hardware(request.hardware, backend, before, tell)
+    setup = hardware.setup(request.setup)
+    slots = slots_of(setup, hardware.devices, request.per_device, request.lanes, tell)
+    executor = LocalExecutor(setup, slots)
     try:
         with writing_record(folder):
-            coordinator = _run(folder, request, executor, show)
+            coordinator = _run(folder, request, hardware, executor, show)
     finally:
         executor.close()
     if coordinator.best() is None and not coordinator.stopping:
@@ -158,11 +165,11 @@ def run_search(
     return folder
 
 
-def _run(folder: StudyFolder, request: Request, executor: LocalExecutor, show: Show) -> Coordinator:
+def _run(folder: StudyFolder, request: Request, hardware: Hardware, executor: LocalExecutor, show: Show) -> Coordinator:
     executor.start(0)
     ready = first_ready(executor)
     with folder.writing():
-        info = _open_record(folder, request, ready)
+        info = _open_record(folder, request, hardware, ready)
         write_asked(folder, request.asked)
         objective = Objective.parse(ready.summary.objective)
         strategy = opened(
@@ -180,7 +187,7 @@ def _run(folder: StudyFolder, request: Request, executor: LocalExecutor, show: S
         )
         _check_holds_all(folder, strategy.last_number)
         # The copy in the record is what is searched, whatever becomes of the file while the search runs.
-        executor.setup = replace(request.setup, space_file=folder.space_file)
+        executor.setup = replace(executor.setup, space_file=folder.space_file)
         options = Options(info.seed, request.hang_timeout, request.checkpoint_every, request.keep)
         coordinator = Coordinator(folder, ready, strategy, executor, request.limits, options)
         with show(objective, coordinator.best()) as screen:
@@ -246,19 +253,36 @@ def answered(request: Any) -> Any:
     return answer
 
 
-def inspected(space_file: Path, request: Inspect) -> Inspected:
+def inspected(space_file: Path, request: Inspect, backend: str | None = None) -> Inspected:
     """Look at a space without searching it.
 
     Args:
         space_file: The space file as the user calls it.
         request: What to build.
+        backend: What to build it with; None is what Keras takes.
 
     Raises:
         HpsearchError: The space or the data cannot be used.
     """
     _check_space_quickly(space_file)
+    backend = choose_backend(HardwareOptions(backend=backend), None)
     found: Inspected = answered(request)
-    return found
+    return replace(found, notes=tuple(foreign_frameworks(space_file, backend)))
+
+
+def foreign_frameworks(space_file: Path, backend: str) -> Iterator[str]:
+    """A sentence for each framework that a space file imports and Keras does not calculate with.
+
+    Args:
+        space_file: The space file.
+        backend: What Keras calculates with.
+    """
+    for name, where in frameworks_imported(space_file).items():
+        if name != backend:
+            yield (
+                f"{where}: imports {name}, but Keras calculates with {backend} here, and layers or losses made of "
+                f"{name} cannot be trained with it; for those say --backend {name}."
+            )
 
 
 def _check_space_quickly(path: Path) -> None:
@@ -279,13 +303,13 @@ def _check_writable(folder: StudyFolder) -> None:
         )
 
 
-def _open_record(folder: StudyFolder, request: Request, ready: Ready) -> StudyInfo:
+def _open_record(folder: StudyFolder, request: Request, hardware: Hardware, ready: Ready) -> StudyInfo:
     """Begin the record, or make sure that the one there is of the same search."""
     if folder.exists:
         _check_same(folder, request, ready)
         # A new baseline does not change the space, but it must be found when a trial is shown or exported.
         write_text(folder.space_file, request.space_file.read_text(encoding="utf-8"))
-        return folder.info()
+        return hardware.recorded(folder)
     seed = request.seed if request.seed is not None else 0
     info = StudyInfo(
         name=folder.name,
@@ -308,6 +332,7 @@ def _open_record(folder: StudyFolder, request: Request, ready: Ready) -> StudyIn
         strategy=request.strategy or ("adaptive" if request.pruner is None else "tpe"),
         pruner=request.pruner or "none",
         deterministic=request.deterministic,
+        xla=hardware.xla,
         versions={"hpsearch": hpsearch.__version__, **ready.versions, "machine": platform.machine()},
     )
     folder.create(info, request.space_file.read_text(encoding="utf-8"))

@@ -80,6 +80,7 @@ class Setup:
         skip_bad_images: Whether to go on without images that cannot be decoded.
         deterministic: Whether the same seed must give the same weights, bit by bit, even where that is slower.
         engine: What trains: ``fit``, ``device``, or ``auto``, which takes the better one.
+        backend: What Keras must calculate with; None takes what it finds.
     """
 
     space_file: Path
@@ -89,6 +90,7 @@ class Setup:
     skip_bad_images: bool = False
     deterministic: bool = False
     engine: str = "auto"
+    backend: str | None = None
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
 
@@ -17,6 +17,7 @@ from hpsearch.errors import StudyError
 from hpsearch.events import Patient, Watcher
 from hpsearch.executors.devices import slots_for
 from hpsearch.executors.local import LocalExecutor
+from hpsearch.hardware import HardwareOptions, choose_backend, choose_hardware
 from hpsearch.limits import Limits
 from hpsearch.messages import Ready, Setup
 from hpsearch.running import Show, first_ready, heeding_signals, opened, writing_record
@@ -35,14 +36,14 @@ class Workplace:
 
     Args:
         seconds: The most seconds on the clock, over all runs of the finals; None is no limit.
-        devices: ``cpu``, ``all`` or numbers of GPUs; None takes every GPU there is, else the CPU.
+        hardware: On what; without a word on every GPU there is, else the CPU.
         per_device: How many processes train on a device at a time.
         lanes: How many are trained in each of them at a time.
         hang_timeout: Seconds without a sign of life after which a worker is given up.
     """
 
     seconds: float | None = None
-    devices: str | None = None
+    hardware: HardwareOptions = field(default_factory=HardwareOptions)
     per_device: int = 1
     lanes: int = 1
     hang_timeout: float = 600.0
@@ -55,6 +56,7 @@ def run_repeats(
     workplace: Workplace,
     show: Show,
     on_ended: Callable[[], None],
+    tell: Callable[[str], None] = lambda _: None,
 ) -> str:
     """Train recipes of a study again until all are done, the time is up or somebody stops it.
 
@@ -65,6 +67,7 @@ def run_repeats(
         workplace: Where, and for how long.
         show: Opens whatever shows the run.
         on_ended: Called after each that ended.
+        tell: Told on what is trained, and whatever is amiss there.
 
     Returns:
         What stopped it, such as ``by SIGINT``; empty where nothing did.
@@ -75,7 +78,11 @@ def run_repeats(
     """
     folder = study.finals
     check_database(folder.database)
-    executor = LocalExecutor(setup, slots_for(workplace.devices, workplace.per_device, workplace.lanes))
+    info = study.info()
+    hardware = choose_hardware(workplace.hardware, choose_backend(workplace.hardware, info, tell), info, tell)
+    hardware.recorded(study)
+    slots = slots_for(hardware.devices, workplace.per_device, workplace.lanes)
+    executor = LocalExecutor(hardware.setup(setup), slots)
     try:
         with writing_record(folder):
             executor.start(0)

@@ -18,7 +18,9 @@ from hpsearch.errors import InputError, SpaceError, did_you_mean
 from hpsearch.recipe import Recipe
 from hpsearch.space import Space
 
-__all__ = ["is_declarative", "load_recipe", "load_space"]
+__all__ = ["frameworks_imported", "is_declarative", "load_recipe", "load_space"]
+
+_FRAMEWORKS = ("tensorflow", "jax", "torch")
 
 
 def load_space(path: Path, *, module_path: Path | None = None) -> Space:
@@ -137,17 +139,44 @@ def is_declarative(path: Path) -> bool:
         SpaceError: The file is missing or is not Python.
     """
     known = sys.stdlib_module_names | {"hpsearch"}
-    for node in ast.walk(_parsed(path)):
-        names = (
-            [alias.name for alias in node.names]
-            if isinstance(node, ast.Import)
-            else [node.module or ""]
-            if isinstance(node, ast.ImportFrom)
-            else []
-        )
-        if any(name.split(".")[0] not in known for name in names):
-            return False
-    return True
+    return all(name in known for name, _ in _imported(_parsed(path)))
+
+
+def frameworks_imported(path: Path) -> dict[str, str]:
+    """Where a space file, or a module beside it that it imports, imports a framework that Keras can run on.
+
+    Args:
+        path: The space file.
+
+    Returns:
+        Such as ``{"torch": "my_space.py, line 3"}``.
+
+    Raises:
+        SpaceError: The file is missing or is not Python.
+    """
+    found: dict[str, str] = {}
+    trees = {path: _parsed(path)}
+    waiting = [path]
+    while waiting:
+        file = waiting.pop(0)
+        for name, line in _imported(trees[file]):
+            beside = path.parent / f"{name}.py"
+            if name in _FRAMEWORKS:
+                found.setdefault(name, f"{file}, line {line}")
+            elif beside.is_file() and beside not in trees:
+                with suppress(SpaceError):  # whoever runs it is told
+                    trees[beside] = _parsed(beside)
+                    waiting.append(beside)
+    return found
+
+
+def _imported(tree: ast.Module) -> Iterator[tuple[str, int]]:
+    """The first word of each module that is imported anywhere in a file, and the line."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from ((alias.name.split(".")[0], node.lineno) for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            yield (node.module or "").split(".")[0], node.lineno
 
 
 def _parsed(path: Path) -> ast.Module:

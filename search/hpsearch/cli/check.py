@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from hpsearch.cli.options import data_dir_option, use_data_dir
-from hpsearch.cli.output import Cell, Column, Duration, PositiveWhole, amount, count, duration, say, size, table
+from hpsearch.cli.options import backend_option, data_dir_option, use_data_dir
+from hpsearch.cli.output import Cell, Column, Duration, PositiveWhole, amount, count, duration, say, size, table, tell
 from hpsearch.errors import InputError
 
 if TYPE_CHECKING:
@@ -42,8 +42,17 @@ __all__ = ["check"]
     help="The budget that --time judges.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@backend_option
 @data_dir_option
-def check(space: Path, samples: int, timed: bool, seconds: float, as_json: bool, data_dir: Path | None) -> None:
+def check(
+    space: Path,
+    samples: int,
+    timed: bool,
+    seconds: float,
+    as_json: bool,
+    backend: str | None,
+    data_dir: Path | None,
+) -> None:
     """Read a space file, measure every baseline and some draws, and say what is searched.
 
     Nothing is trained or allocated, however large, the data need not be there (but for --time), and no weights are
@@ -63,7 +72,7 @@ def check(space: Path, samples: int, timed: bool, seconds: float, as_json: bool,
     from hpsearch.launch import inspected
 
     request = Inspect(space.resolve(), space.parent.resolve(), use_data_dir(data_dir), samples, timed=timed)
-    found = inspected(space, request)
+    found = inspected(space, request, backend)
     if as_json:
         say(json.dumps(_record(found, seconds if timed else None), indent=1))
     else:
@@ -99,6 +108,7 @@ def _record(found: Inspected, seconds: float | None) -> dict[str, Any]:
         "rejected": sum(bool(sample["exceeds"]) for sample in found.samples) / len(found.samples),
         "baselines": list(found.baselines),
         "samples": list(found.samples),
+        "notes": list(found.notes),
         "fits": None if seconds is None else _fits(found, seconds),
     }
 
@@ -131,6 +141,8 @@ def _print(space: Path, found: Inspected, seconds: float | None, data_dir: Path 
     say(f"Data         {summary.data}: {'found, ' if found.data_found else 'not found. '}{found.data_where}{but}")
     if found.data_seen is not None:
         say(f"             {_seen(**found.data_seen)}")
+    for sentence in found.notes:
+        tell(sentence)
     limits = _limits(summary)
     if limits:
         rejected = sum(bool(sample["exceeds"]) for sample in found.samples)

@@ -9,7 +9,7 @@ import click
 
 from hpsearch.cli.finals import Asked, final_screen, finals_options, say_what_counts, say_what_starts, show_finals
 from hpsearch.cli.options import data_dir_option, use_data_dir
-from hpsearch.cli.output import count, duration, on_terminal, results_option, say, score, study_option, tell
+from hpsearch.cli.output import count, duration, on_terminal, results_option, say, score, study_option, tell, telling
 from hpsearch.errors import InputError
 from hpsearch.results.examples import examples
 from hpsearch.wording import difference
@@ -92,6 +92,7 @@ def export_best(
         show=final_screen(folder, quiet=as_json),
         starting=lambda left: say_what_starts(folder, left, quiet=as_json),
         formats=check_formats(formats),
+        tell=telling(as_json),
     )
 
     def chosen() -> None:

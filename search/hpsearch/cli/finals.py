@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from hpsearch.cli.options import data_dir_option, use_data_dir
+from hpsearch.cli.options import backend_option, data_dir_option, use_data_dir, xla_option
 from hpsearch.cli.output import (
     Cell,
     Column,
@@ -26,6 +26,7 @@ from hpsearch.cli.output import (
     study_option,
     table,
     tell,
+    telling,
 )
 from hpsearch.results.examples import examples
 from hpsearch.results.finals import Finalist, Finals
@@ -34,6 +35,7 @@ from hpsearch.wording import difference
 if TYPE_CHECKING:
     from hpsearch.coordinator.agenda import Repeat
     from hpsearch.events import Watcher
+    from hpsearch.hardware import Xla
     from hpsearch.results.contest import Terms
     from hpsearch.space import Objective
     from hpsearch.study.folder import StudyFolder, StudyInfo
@@ -52,6 +54,8 @@ class Asked:
         seeds: With how many seeds each is trained.
         seconds: How long to train.
         devices: On which devices.
+        backend: With which backend.
+        xla: Whether compiled with XLA.
         per_device: How many processes on each.
         lanes: How many at a time in each process.
     """
@@ -61,6 +65,8 @@ class Asked:
     seeds: int | None
     seconds: float | None
     devices: str | None
+    backend: str | None
+    xla: Xla | None
     per_device: int
     lanes: int
 
@@ -70,10 +76,13 @@ class Asked:
         Args:
             data_dir: Where data is looked for first.
         """
+        from hpsearch.hardware import HardwareOptions
         from hpsearch.repeats import Workplace
         from hpsearch.results.contest import Terms
 
-        workplace = Workplace(self.seconds, self.devices, self.per_device, self.lanes)
+        workplace = Workplace(
+            self.seconds, HardwareOptions(self.devices, self.backend, self.xla), self.per_device, self.lanes
+        )
         return Terms(self.top, self.baselines, self.seeds, workplace, data_dir)
 
 
@@ -111,7 +120,9 @@ def finals_options(command: Callable[..., None]) -> Callable[..., None]:
                 metavar="TIME",
                 help="How long to train in the finals, over all calls: 2h, 30m.",
             ),
-            click.option("--devices", metavar="WHICH", help="As in hpsearch run: cpu, all, or numbers of GPUs."),
+            click.option("--devices", metavar="WHICH", help="As in hpsearch run: cpu, all, auto, or numbers of GPUs."),
+            backend_option,
+            xla_option,
             click.option(
                 "--per-device",
                 type=PositiveWhole(),
@@ -161,7 +172,8 @@ def finals(
     terms = asked.terms(use_data_dir(data_dir))
     with folder.writing():
         starting = partial(say_what_starts, folder, quiet=as_json)
-        found, stopped = hold_finals(folder, terms, final_screen(folder, quiet=as_json), starting)
+        show = final_screen(folder, quiet=as_json)
+        found, stopped = hold_finals(folder, terms, show, starting, telling(as_json))
     if as_json:
         say(json.dumps(asdict(found), indent=2, allow_nan=False))
         return

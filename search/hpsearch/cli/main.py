@@ -15,6 +15,7 @@ from hpsearch.errors import HpsearchError
 __all__ = ["main"]
 
 _COMMANDS = {
+    "devices": ("hpsearch.cli.devices", "devices", "Show what this machine trains on, and whether a run would start."),
     "check": ("hpsearch.cli.check", "check", "Read a space file and build what it declares, without searching."),
     "run": ("hpsearch.cli.run", "run", "Search a space; the same command again resumes the study."),
     "status": ("hpsearch.cli.status", "status", "Show what a study does at this moment, from any terminal."),

@@ -11,7 +11,7 @@ import click
 
 from hpsearch.errors import DataError
 
-__all__ = ["data_dir_option", "skip_bad_images_option", "use_data_dir"]
+__all__ = ["backend_option", "data_dir_option", "skip_bad_images_option", "use_data_dir", "xla_option"]
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -25,6 +25,25 @@ def data_dir_option(command: Command) -> Command:
         show_envvar=True,
         metavar="FOLDER",
         help="Where data and pretrained weights are looked for first.",
+    )(command)
+
+
+def backend_option(command: Command) -> Command:
+    """Add ``--backend``."""
+    return click.option(
+        "--backend",
+        metavar="NAME",
+        help="What Keras calculates with: tensorflow, jax or torch. A study goes on with its own; a new one takes "
+        "KERAS_BACKEND, or TensorFlow.",
+    )(command)
+
+
+def xla_option(command: Command) -> Command:
+    """Add ``--xla``."""
+    return click.option(
+        "--xla",
+        type=click.Choice(("auto", "yes", "no")),
+        help="Whether TensorFlow compiles with XLA. A study goes on as it began; a new one tries it on the GPU first.",
     )(command)
 
 

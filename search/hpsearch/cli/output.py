@@ -51,6 +51,7 @@ __all__ = [
     "study_option",
     "table",
     "tell",
+    "telling",
 ]
 
 Command = TypeVar("Command", bound=Callable[..., Any])
@@ -92,6 +93,22 @@ def tell(text: str) -> None:
         console().print(text)
     else:
         say(text)
+
+
+def telling(as_json: bool) -> Callable[[str], None]:
+    """Tells sentences that come while a command works, each once: beside the answer where that is JSON.
+
+    Args:
+        as_json: Whether standard output is for JSON.
+    """
+    told: set[str] = set()
+
+    def once(text: str) -> None:
+        if text not in told:
+            told.add(text)
+            click.echo(text, err=True) if as_json else tell(text)
+
+    return once
 
 
 # ---- how values look

@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING
 
 import click
 
-from hpsearch.cli.options import data_dir_option, skip_bad_images_option, use_data_dir
+from hpsearch.cli.options import backend_option, data_dir_option, skip_bad_images_option, use_data_dir, xla_option
 from hpsearch.cli.output import Duration, PerDeviceType, PositiveWhole, Until, on_terminal, results_option, say, tell
 from hpsearch.strategies.names import PRUNERS, STRATEGIES
 
 if TYPE_CHECKING:
     from hpsearch.events import Watcher
+    from hpsearch.hardware import Xla
     from hpsearch.limits import Target
     from hpsearch.sharing import PerDevice
     from hpsearch.space import Objective
@@ -87,8 +88,11 @@ __all__ = ["run"]
 @click.option(
     "--devices",
     metavar="WHICH",
-    help="cpu, all, or numbers of GPUs such as 0,1; every GPU there is, else the CPU, if not given.",
+    help="cpu, numbers of GPUs such as 0,1, or all, as if not given: every GPU there is, else the CPU. auto is all, "
+    "but the CPU where the backend sees no GPU.",
 )
+@backend_option
+@xla_option
 @click.option(
     "--per-device",
     type=PerDeviceType(),
@@ -148,6 +152,8 @@ def run(
     deterministic: bool,
     engine: str,
     devices: str | None,
+    backend: str | None,
+    xla: Xla | None,
     per_device: PerDevice,
     lanes: int,
     hang_timeout: float,
@@ -172,6 +178,7 @@ def run(
       hpsearch run spaces/cifar.py --for 8h --data-dir ~/data
       hpsearch run spaces/cifar.py --until "val_accuracy>=0.9" --patience 40 --devices 0,1
     """
+    from hpsearch.hardware import HardwareOptions
     from hpsearch.launch import Request, run_search
     from hpsearch.limits import Limits
 
@@ -196,7 +203,7 @@ def run(
         pruner=pruner,
         deterministic=deterministic,
         engine=engine,
-        devices=devices,
+        hardware=HardwareOptions(devices, backend, xla),
         per_device=per_device,
         lanes=lanes,
         hang_timeout=hang_timeout,

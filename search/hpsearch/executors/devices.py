@@ -1,20 +1,18 @@
-"""Which devices there are, without a backend to ask, and the slots that ``--devices`` and ``--per-device`` give."""
+"""The slots that ``--devices`` and ``--per-device`` give."""
 
 from __future__ import annotations
 
 import os
 import re
-import shutil
-import subprocess
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from pathlib import Path
+from dataclasses import replace
 
 from hpsearch.errors import InputError
 from hpsearch.executors.base import Slot
+from hpsearch.executors.gpus import VISIBLE, Gpu, gpus
 from hpsearch.executors.memory import available_memory
 
-__all__ = ["EXPECTS_GPU", "Gpu", "cores", "gpus", "memory_of", "slots_for"]
+__all__ = ["EXPECTS_GPU", "cores", "memory_of", "slots_for"]
 
 EXPECTS_GPU = "HPSEARCH_EXPECTS_GPU"
 """The variable that is ``1`` for a worker whose backend must see a GPU."""
@@ -22,48 +20,15 @@ EXPECTS_GPU = "HPSEARCH_EXPECTS_GPU"
 USED = 0.92
 """The share of a GPU's memory for processes that use it together, on JAX; each has a context of its own besides."""
 
-_VISIBLE = "CUDA_VISIBLE_DEVICES"
 _ORDER = "CUDA_DEVICE_ORDER"
-_QUERY = ("--query-gpu=index,uuid,name,memory.total", "--format=csv,noheader,nounits")
-_PATIENCE = 30.0
-"""Seconds for ``nvidia-smi``, which takes long where the driver has to be woken up first."""
-_DRIVER = Path("/proc/driver/nvidia/gpus")
-_WINDOWS = "/usr/lib/wsl/lib/nvidia-smi"
-
-
-@dataclass(frozen=True)
-class Gpu:
-    """A GPU that may be used.
-
-    Args:
-        number: As ``nvidia-smi`` counts.
-        uuid: What the driver calls it, or empty.
-        name: What people call it.
-        memory: Bytes, or None where the driver does not say.
-        token: What names it in ``CUDA_VISIBLE_DEVICES``.
-    """
-
-    number: int
-    uuid: str
-    name: str
-    memory: int | None
-    token: str
-
-
-def gpus() -> tuple[Gpu, ...]:
-    """The NVIDIA GPUs of this machine, those only that ``CUDA_VISIBLE_DEVICES`` leaves where that is set."""
-    visible = os.environ.get(_VISIBLE)
-    if visible is not None and not _tokens(visible):
-        return ()
-    found = _asked() or _listed()
-    return found if visible is None else _left(found, _tokens(visible))
 
 
 def slots_for(devices: str | None, per_device: int = 1, lanes: int = 1) -> tuple[Slot, ...]:
     """The places where trials are trained.
 
     Args:
-        devices: ``cpu``, ``all``, or numbers of GPUs such as ``0,1``; None is ``all``: every GPU, or else the CPU.
+        devices: ``cpu``, ``all``, ``auto``, or numbers of GPUs such as ``0,1``; None is ``all``: every GPU, or else the
+            CPU. Here ``auto`` is the same.
         per_device: How many processes that train on each device.
         lanes: How many trials at once in each process.
 
@@ -82,7 +47,7 @@ def _processes(devices: str | None, per_device: int) -> tuple[Slot, ...]:
     if said == "cpu":
         return _cpu_slots(per_device, forced=True)
     found = gpus()
-    chosen = found if said == "all" else _chosen(said, found)
+    chosen = found if said in ("all", "auto") else _chosen(said, found)
     if not chosen:
         return _cpu_slots(per_device, forced=False)
     several = [gpu for gpu in chosen for _ in range(per_device)]
@@ -111,7 +76,7 @@ def memory_of(slot: Slot, slots: Sequence[Slot]) -> int | None:
         slots: All slots.
     """
     sharing = sum(other.device == slot.device for other in slots) or 1
-    token = dict(slot.environment).get(_VISIBLE) if EXPECTS_GPU in dict(slot.environment) else None
+    token = dict(slot.environment).get(VISIBLE) if EXPECTS_GPU in dict(slot.environment) else None
     if token is None:
         return available_memory() // sharing
     memory = next((gpu.memory for gpu in gpus() if gpu.token == token), None)
@@ -120,13 +85,14 @@ def memory_of(slot: Slot, slots: Sequence[Slot]) -> int | None:
 
 def _gpu_environment(gpu: Gpu, sharing: int) -> tuple[tuple[str, str], ...]:
     # CUDA counts the fastest first unless it is told to count as nvidia-smi does; whoever chose by hand knows how.
-    order = () if _VISIBLE in os.environ else ((_ORDER, "PCI_BUS_ID"),)
+    order = () if VISIBLE in os.environ else ((_ORDER, "PCI_BUS_ID"),)
+    said = "XLA_CLIENT_MEM_FRACTION" in os.environ  # the newer name, beside which JAX refuses the older
     return (
         *order,
-        (_VISIBLE, gpu.token),
+        (VISIBLE, gpu.token),
         ("TF_FORCE_GPU_ALLOW_GROWTH", "true"),
         ("XLA_PYTHON_CLIENT_PREALLOCATE", "false"),
-        *((("XLA_PYTHON_CLIENT_MEM_FRACTION", f"{USED / sharing:.3f}"),) if sharing > 1 else ()),
+        *((("XLA_PYTHON_CLIENT_MEM_FRACTION", f"{USED / sharing:.3f}"),) if sharing > 1 and not said else ()),
         (EXPECTS_GPU, "1"),
     )
 
@@ -134,7 +100,7 @@ def _gpu_environment(gpu: Gpu, sharing: int) -> tuple[tuple[str, str], ...]:
 def _cpu_slots(count: int, *, forced: bool) -> tuple[Slot, ...]:
     """Slots on the CPU, each with its share of the cores; a single one has them all, and nothing to be told."""
     # Where the user did not ask for the CPU, what the backend finds by itself is used: there are others than NVIDIA.
-    environment: tuple[tuple[str, str], ...] = ((_VISIBLE, "-1"), ("JAX_PLATFORMS", "cpu")) if forced else ()
+    environment: tuple[tuple[str, str], ...] = ((VISIBLE, "-1"), ("JAX_PLATFORMS", "cpu")) if forced else ()
     if count > 1:
         threads = str(max(1, cores() // count))
         names = ("TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS", "OMP_NUM_THREADS", "PJRT_NPROC")
@@ -154,7 +120,7 @@ def _chosen(said: str, found: tuple[Gpu, ...]) -> tuple[Gpu, ...]:
         InputError: Something else was given, or there is no such GPU.
     """
     if not re.fullmatch(r"\d+(\s*,\s*\d+)*", said):
-        allowed = "say cpu, all, or numbers of GPUs such as 0,1"
+        allowed = "say cpu, all, auto, or numbers of GPUs such as 0,1"
         raise InputError(f'--devices got "{said}"; {allowed}; {_what_there_is(found)}.')
     numbers = [int(number) for number in said.split(",")]
     if len(set(numbers)) < len(numbers):
@@ -166,66 +132,10 @@ def _chosen(said: str, found: tuple[Gpu, ...]) -> tuple[Gpu, ...]:
 
 
 def _what_there_is(found: tuple[Gpu, ...]) -> str:
-    visible = os.environ.get(_VISIBLE)
-    because = "" if visible is None else f", for CUDA_VISIBLE_DEVICES is set to {visible!r}"
+    visible = os.environ.get(VISIBLE)
+    because = "" if visible is None else f", for CUDAVISIBLE_DEVICES is set to {visible!r}"
     if not found:
         return f"no NVIDIA GPU is to be seen here{because}"
     *first, last = [str(gpu.number) for gpu in found]
     listed = f"{', '.join(first)} and {last}" if first else last
     return f"this machine has GPU {listed}{because}"
-
-
-def _asked() -> tuple[Gpu, ...]:
-    """What ``nvidia-smi`` says; nothing where there is none or it fails."""
-    command = shutil.which("nvidia-smi") or shutil.which(_WINDOWS)
-    if command is None:
-        return ()
-    try:
-        done = subprocess.run(
-            [command, *_QUERY], capture_output=True, text=True, timeout=_PATIENCE, check=False, errors="replace"
-        )
-    except (OSError, subprocess.TimeoutExpired):
-        return ()
-    # One GPU that is broken makes it fail, and it lists the others all the same.
-    rows = [re.fullmatch(r"(\d+), (GPU-[^,]+), (.*), ([^,]+)", line.strip()) for line in done.stdout.splitlines()]
-    return tuple(
-        Gpu(int(row[1]), row[2], row[3], int(row[4]) * 2**20 if row[4].isdigit() else None, row[1])
-        for row in rows
-        if row is not None
-    )
-
-
-def _listed() -> tuple[Gpu, ...]:
-    """What the driver lists, for machines without ``nvidia-smi``, in the order of the bus as that would."""
-    found: list[Gpu] = []
-    for file in sorted(_DRIVER.glob("*/information")):
-        try:
-            lines = [line.partition(":") for line in file.read_text(encoding="utf-8", errors="replace").splitlines()]
-        except OSError:
-            continue
-        said = {name.strip(): value.strip() for name, _, value in lines}
-        number = len(found)
-        found.append(Gpu(number, said.get("GPU UUID", ""), said.get("Model", "GPU"), None, str(number)))
-    return tuple(found)
-
-
-def _tokens(visible: str) -> list[str]:
-    """The devices that a value of ``CUDA_VISIBLE_DEVICES`` names; what follows one that is not valid does not count."""
-    tokens: list[str] = []
-    for token in (part.strip() for part in visible.split(",")):
-        if not re.fullmatch(r"\d+|GPU-[\w-]+|MIG-[\w/-]+", token):
-            break
-        tokens.append(token)
-    return tokens
-
-
-def _left(found: tuple[Gpu, ...], tokens: list[str]) -> tuple[Gpu, ...]:
-    """Those of the GPUs that are named, in the words in which they are named."""
-    left = []
-    for place, token in enumerate(tokens):
-        fitting = [gpu for gpu in found if token == str(gpu.number) or (gpu.uuid and gpu.uuid.startswith(token))]
-        if fitting:
-            left.append(Gpu(fitting[0].number, fitting[0].uuid, fitting[0].name, fitting[0].memory, token))
-        elif token.startswith("MIG-") and found:
-            left.append(Gpu(place, token, "part of a GPU", None, token))
-    return tuple(left)

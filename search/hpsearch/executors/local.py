@@ -24,7 +24,7 @@ from hpsearch.executors.scratch import clear_stale, scratch_folder
 from hpsearch.executors.server import fork_server
 from hpsearch.messages import InLane
 
-__all__ = ["LocalExecutor", "LocalWorker", "WorkerDied"]
+__all__ = ["XLA_VARIABLE", "LocalExecutor", "LocalWorker", "WorkerDied"]
 
 GRACE = 2.0
 """Seconds that workers whose pipe was closed have to end by themselves."""
@@ -33,6 +33,7 @@ _PATIENCE = 5.0
 _LONGEST_WAIT = 3600.0
 _ATTEMPTS = 3
 SHARED_VARIABLE = "HPSEARCH_SHARED"  # as `hpsearch.data.shared` reads it
+XLA_VARIABLE = "HPSEARCH_XLA"  # as `hpsearch.training.devices` reads it; the fork server may be older than its value
 _SERVER_GONE = 255  # what multiprocessing says where the fork server did not live to say how the process ended
 _KILLS = OutOfMemoryKills()
 _living: set[LocalWorker] = set()
@@ -52,7 +53,8 @@ class LocalWorker:
     def __init__(self, environment: Iterable[tuple[str, str]] = (), serve: Serve | None = None) -> None:
         self._scratch = scratch_folder()
         try:
-            self.pipe, self.process = _started({**dict(environment), "TMPDIR": str(self._scratch)}, serve)
+            xla = {XLA_VARIABLE: os.environ.get(XLA_VARIABLE, "auto")}
+            self.pipe, self.process = _started({**xla, **dict(environment), "TMPDIR": str(self._scratch)}, serve)
         except BaseException:
             shutil.rmtree(self._scratch, ignore_errors=True)
             raise

@@ -45,7 +45,11 @@ class Terms:
 
 
 def hold_finals(
-    study: StudyFolder, terms: Terms, show: Show, starting: Callable[[Sequence[Repeat]], None] = lambda _: None
+    study: StudyFolder,
+    terms: Terms,
+    show: Show,
+    starting: Callable[[Sequence[Repeat]], None] = lambda _: None,
+    tell: Callable[[str], None] = lambda _: None,
 ) -> tuple[Finals, str]:
     """Train the best recipes and the best baselines of a study again; what was trained before stays and counts.
 
@@ -54,6 +58,7 @@ def hold_finals(
         terms: What was asked.
         show: Opens whatever shows the run.
         starting: Told what there is to train, before the seconds of loading; not called where nothing is left.
+        tell: Told on what is trained, and whatever is amiss there.
 
     Returns:
         What they say, and what stopped them, such as ``by SIGINT``; empty where nothing did.
@@ -80,7 +85,8 @@ def hold_finals(
     left = unfinished(repeats, study.finals.trials())
     if left:
         starting(left)
-        stopped = run_repeats(study, repeats, setup_of(study, info, terms.data_dir), terms.workplace, show, on_ended)
+        setup = setup_of(study, info, terms.data_dir)
+        stopped = run_repeats(study, repeats, setup, terms.workplace, show, on_ended, tell)
     found = write()
     if found.finalists and all(each.failure for each in found.finalists):
         raise RunError(f"No finalist could be trained; the first: {found.finalists[0].failure}")

@@ -19,6 +19,7 @@ from hpsearch.coordinator.agenda import Repeat
 from hpsearch.errands import Average, Averaged, Score, Scored
 from hpsearch.errors import RunError, StudyError
 from hpsearch.events import Silent
+from hpsearch.hardware import choose_backend
 from hpsearch.launch import answered
 from hpsearch.messages import Setup
 from hpsearch.results.card import card
@@ -55,6 +56,7 @@ class HowChosen:
         show: Opens whatever shows the finals.
         starting: Told what the finals have left to train; not called where nothing is.
         formats: What the model is written in besides Keras's own; see `results.formats`.
+        tell: Told what trains, and whatever is amiss there.
     """
 
     finals: bool = True
@@ -63,6 +65,7 @@ class HowChosen:
     show: Show = lambda *_: nullcontext(Silent())
     starting: Callable[[Sequence[Repeat]], None] = lambda _: None
     formats: tuple[str, ...] = ()
+    tell: Callable[[str], None] = lambda _: None
 
 
 def export_best(
@@ -98,6 +101,7 @@ def export_best(
     how = how or HowChosen()
     with study.writing():
         info = study.info()
+        choose_backend(how.terms.workplace.hardware, info, how.tell)
         folder = output or study.path / "export"
         _check_replaceable(folder)
         cut_off = bool(info.test_openings) and not info.test_openings[-1].get("finished", True)
@@ -113,7 +117,8 @@ def export_best(
             record_choice(study, choice, ensemble=how.ensemble)
             on_chosen()
             setup = setup_of(study, info, data_dir)
-            found = retrained(study, info, setup, choice.trainings(study), on_epoch)
+            options = how.terms.workplace.hardware
+            found = retrained(study, info, setup, choice.trainings(study), on_epoch, options, how.tell)
             shipped = [each.model for each in found]
             together = _together(found[: len(choice.seeds)], building) if how.ensemble else None
             if together is not None:
@@ -133,7 +138,8 @@ def _choice(study: StudyFolder, info: StudyInfo, how: HowChosen, data_dir: Path 
     """What is exported: the best of the finals, which are held first, or of the search."""
     if not how.finals:
         return by_search(study, info, how.terms.seeds or 1)
-    finals, stopped = hold_finals(study, replace(how.terms, data_dir=data_dir), how.show, how.starting)
+    finals, stopped = hold_finals(study, replace(how.terms, data_dir=data_dir), how.show, how.starting, how.tell)
+    info.xla = study.info().xla  # found out in the finals, perhaps
     if stopped:
         raise RunError(f"Stopped {stopped} in the finals; nothing was chosen or tested. The same command goes on.")
     return by_finals(study, finals)

@@ -10,7 +10,9 @@ from pathlib import Path
 from hpsearch.errands import Refit, Refitted
 from hpsearch.errors import RunError, StudyError
 from hpsearch.executors.base import WorkerDied
+from hpsearch.executors.devices import slots_for
 from hpsearch.executors.local import LocalWorker
+from hpsearch.hardware import HardwareOptions, choose_backend, choose_hardware
 from hpsearch.launch import prepared_worker
 from hpsearch.messages import EpochDone, Failed, Go, Setup
 from hpsearch.results.replay import replayed
@@ -64,7 +66,13 @@ class Retrained:
 
 
 def retrained(
-    study: StudyFolder, info: StudyInfo, setup: Setup, trainings: Sequence[Training], on_epoch: OnEpoch
+    study: StudyFolder,
+    info: StudyInfo,
+    setup: Setup,
+    trainings: Sequence[Training],
+    on_epoch: OnEpoch,
+    options: HardwareOptions,
+    tell: Callable[[str], None],
 ) -> list[Retrained]:
     """Train recipes again, each replaying a validated run.
 
@@ -74,6 +82,8 @@ def retrained(
         setup: What the worker loads.
         trainings: What to train.
         on_epoch: Told of every epoch.
+        options: What to train on; without a word on a GPU that the backend sees, else the CPU.
+        tell: Told what trains, and whatever is amiss there.
 
     Raises:
         StudyError: The data is not what was searched on, or a history is lost.
@@ -85,7 +95,10 @@ def retrained(
     found = [_earlier(folder, info, each, trace) for each, trace in zip(trainings, traces, strict=True)]
     if all(found):
         return [each for each in found if each is not None]
-    worker, ready = prepared_worker(setup)
+    wanted = replace(options, devices=options.devices or "auto")
+    hardware = choose_hardware(wanted, choose_backend(wanted, info), info, tell)
+    info.xla = hardware.recorded(study).xla
+    worker, ready = prepared_worker(hardware.setup(setup), slots_for(hardware.devices)[0].environment)
     try:
         if ready.data_fingerprint != info.data_fingerprint:
             raise StudyError("The data is not what the study searched on; give the same --data-dir as then.")

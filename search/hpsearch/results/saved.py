@@ -13,6 +13,7 @@ from hpsearch.errors import InputError, RunError, StudyError
 from hpsearch.executors.base import WorkerDied
 from hpsearch.executors.devices import slots_for
 from hpsearch.executors.scratch import clear_stale, scratch_folder
+from hpsearch.hardware import HardwareOptions, choose_backend
 from hpsearch.launch import prepared_worker
 from hpsearch.messages import Failed
 from hpsearch.results.setup import setup_of
@@ -129,6 +130,7 @@ def _check_trained(study: StudyFolder, trial: Trial) -> None:
 
 def _saved(study: StudyFolder, trial: Trial, model: Path, data_dir: Path | None) -> Saved:
     info = study.info()
+    choose_backend(HardwareOptions(), info)
     (slot,) = slots_for("cpu")  # the GPUs belong to the run that may be under way
     worker, ready = prepared_worker(setup_of(study, info, data_dir), slot.environment)
     try:

@@ -10,7 +10,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from difflib import unified_diff
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from hpsearch.errors import StudyError, did_you_mean
 from hpsearch.study.atomic import read_json, write_json, write_text
@@ -41,10 +41,11 @@ class StudyInfo:
         created: Seconds since 1970.
         data_dir: Where data was looked for first, or None.
         skip_bad_images: Whether images that cannot be read were left out.
-        versions: Of Python and of the packages that matter.
+        versions: Of Python and of the packages that matter; ``backend`` is what Keras calculates with.
         strategy: Who proposes, as ``--strategy`` says it.
         pruner: Who stops trials early, as ``--pruner`` says it.
         deterministic: Whether the same seed gives the same weights, bit by bit.
+        xla: Whether TensorFlow compiles with XLA: ``auto``, ``yes``, or ``no``, as where its compiler fails on the GPU.
         test_openings: Each opening of the sealed test part: when, by which command, for which trials.
     """
 
@@ -67,6 +68,7 @@ class StudyInfo:
     strategy: str = "tpe"
     pruner: str = "none"
     deterministic: bool = False
+    xla: Literal["auto", "yes", "no"] = "auto"
     versions: dict[str, str] = field(default_factory=dict)
     test_openings: list[dict[str, Any]] = field(default_factory=list)
 

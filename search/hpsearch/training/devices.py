@@ -14,23 +14,22 @@ from hpsearch.errors import DataError, InputError
 
 __all__ = [
     "EXPECTS_GPU",
+    "XLA",
     "MissingGpuError",
     "be_deterministic",
+    "check_backend",
     "check_device",
     "device_name",
     "forget_programs",
     "remember_programs",
+    "set_xla",
+    "xla_said",
 ]
 
 EXPECTS_GPU = "HPSEARCH_EXPECTS_GPU"
 """Set to ``1`` for a worker whose slot is a GPU."""
-
-_INSTALL = {
-    "tensorflow": "pip install 'hpsearch[gpu]'",
-    "jax": "pip install 'jax[cuda12]'",
-    "torch": "install the CUDA build of torch, as its web site says for this system",
-}
-_CALLED = {"tensorflow": "TensorFlow", "jax": "JAX", "torch": "PyTorch"}
+XLA = "HPSEARCH_XLA"
+"""Set to ``yes`` or ``no`` where it is not left to Keras whether networks are compiled with XLA."""
 
 
 class MissingGpuError(InputError):
@@ -45,12 +44,54 @@ def check_device() -> None:
     """
     if os.environ.get(EXPECTS_GPU) != "1" or _gpu() is not None:
         return
-    backend = str(keras.config.backend())
     number = os.environ.get("CUDA_VISIBLE_DEVICES", "")
     raise MissingGpuError(
-        f"GPU {number or '?'} of this machine is to train, but {_CALLED.get(backend, backend)} sees no GPU. Let it see "
-        f"the GPU ({_INSTALL.get(backend, 'install its GPU build')}), or train on the CPU with --devices cpu."
+        f"GPU {number or '?'} of this machine is to train, but {keras.config.backend()} sees no GPU; hpsearch devices "
+        "says what to do about it. Or train on the CPU with --devices cpu."
     )
+
+
+def check_backend(wanted: str | None) -> None:
+    """Refuse to train with another backend than the one that was asked for.
+
+    Args:
+        wanted: ``tensorflow``, ``jax``, ``torch``, or None for whatever there is.
+
+    Raises:
+        InputError: Keras was loaded with another one before, by this Python.
+    """
+    backend = keras.config.backend()
+    if wanted not in (None, backend):
+        raise InputError(f"Keras is loaded with {backend} here already; start a Python of its own for {wanted}.")
+
+
+def xla_said() -> bool | None:
+    """Whether networks are compiled with XLA here, where that is not left to Keras."""
+    return {"yes": True, "no": False}.get(os.environ.get(XLA, "auto"))
+
+
+def set_xla(choice: str) -> None:
+    """Have every network of this process compiled with XLA, or none, whoever compiles it.
+
+    Networks that are not compiled by anybody, but asked for features, would be compiled with XLA on a GPU, too. Keras
+    has no switch for all of them, so the property that it asks stands for one.
+
+    Args:
+        choice: ``yes``, ``no``, or ``auto``, which leaves it to Keras and to ``build(hp)``.
+    """
+    if "jit_compile" in vars(keras.Model):
+        del keras.Model.jit_compile
+    if choice == "auto":
+        return
+    usual = keras.Model.jit_compile
+
+    def get(model: Any) -> Any:
+        return choice == "yes" and usual.fget(model)
+
+    def put(model: Any, _: Any) -> None:
+        usual.fset(model, choice == "yes")
+
+    keras.Model.jit_compile = property(get, put)
 
 
 def device_name() -> str:

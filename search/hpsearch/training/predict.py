@@ -89,6 +89,7 @@ class Export:
             if texts and keras.config.backend() != "tensorflow":
                 raise RuntimeError("Texts need TensorFlow; set KERAS_BACKEND=tensorflow before Keras is imported.")
             self._model = keras.saving.load_model(self.folder / "model.keras", compile=False)
+            self._model.jit_compile = False  # it would take longer than some rows do, and not every GPU can
         return self._model
 
     def of_photos(self, paths: Sequence[Path]) -> Iterator[tuple[str, Any]]:

@@ -43,10 +43,11 @@ class Trainer:
         from hpsearch.data.loading import load_search_data
         from hpsearch.data.shared import shared
         from hpsearch.spacefile import load_space
-        from hpsearch.training.devices import be_deterministic, check_device, remember_programs
+        from hpsearch.training.devices import be_deterministic, check_backend, check_device, remember_programs
         from hpsearch.training.engines import check_engine
         from hpsearch.training.inputs import loaded_inputs
 
+        check_backend(setup.backend)
         if setup.deterministic:
             be_deterministic()
         check_device()

@@ -144,10 +144,12 @@ def _asked(facts: Facts, row: Row, final: Path | None, output: Path) -> None:
         HpsearchError: It could not, for the reason said.
     """
     from hpsearch.errands import Look
+    from hpsearch.hardware import HardwareOptions, choose_backend
     from hpsearch.launch import answered
     from hpsearch.messages import Setup
 
     info, trial, folder = facts.info, row.trial, facts.folder
+    choose_backend(HardwareOptions(), info)
     imports = Path(info.space_file).parent
     data_dir = Path(info.data_dir) if info.data_dir else None
     setup = Setup(

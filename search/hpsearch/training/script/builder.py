@@ -12,6 +12,7 @@ import keras
 from hpsearch.declare import source
 from hpsearch.recipe import HyperModel
 from hpsearch.training.build import Built
+from hpsearch.training.devices import xla_said
 from hpsearch.training.inputs import Inputs
 from hpsearch.training.script.calls import Call, Raw, ScriptError
 from hpsearch.training.script.fitting import Replay
@@ -128,6 +129,8 @@ def fit_text(built: Built, inputs: Inputs, replay: Replay, compiled: bool, augme
         body.append(statement("", Call(f"{trainer}.compile", (), options), ""))
     elif augmenting:
         body.append('    trainer.compile(model.optimizer, model.loss, metrics=["accuracy"])')
+    if xla_said() is not None:
+        body.append(f"    {trainer}.jit_compile = {xla_said()}")
     options = {"batch_size": training.batch_size, "epochs": len(rates)}
     optimizer = getattr(built.network, "optimizer", None)
     scheduled = isinstance(getattr(optimizer, "_learning_rate", None), keras.optimizers.schedules.LearningRateSchedule)

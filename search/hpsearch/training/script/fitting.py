@@ -19,6 +19,7 @@ from hpsearch.recipe import Model
 from hpsearch.schedules import Cosine, OneCycle, Triangular
 from hpsearch.training.amounts import unit_of
 from hpsearch.training.build import Built
+from hpsearch.training.devices import xla_said
 from hpsearch.training.inputs import Inputs
 from hpsearch.training.script.augmenting import augmented_lines, augmenting_classes, changes, images_of
 from hpsearch.training.script.calls import Call, Raw
@@ -125,7 +126,8 @@ def _phase(
     trainer = "trainer" if changes(built) else "model"
     options = {"optimizer": optimizer, "loss": _loss(built, inputs)}
     measured = {"metrics": ["accuracy"]} if inputs.classes else {}
-    yield statement("", Call(f"{trainer}.compile", (), {**options, **measured}), "")
+    xla = {} if xla_said() is None else {"jit_compile": xla_said()}
+    yield statement("", Call(f"{trainer}.compile", (), {**options, **measured, **xla}), "")
     weighted = {"class_weight": Raw("class_weight")} if training.class_weight is not None else {}
     fitted = {"batch_size": training.batch_size, "epochs": len(rates), **callbacks, **weighted}
     yield statement("", Call(f"{trainer}.fit", (Raw("x"), Raw("y")), fitted), "")
