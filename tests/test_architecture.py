@@ -64,8 +64,8 @@ PARTS = {
     "trial": Part("study.trial study.atomic study.checkpoints", "errors"),
     "study": Part(
         "study study.asked study.folder study.lock study.live study.requests study.keeping study.room "
-        "study.mounts",
-        "trial addresses domains errors",
+        "study.attempts study.mounts study.second study.soundness",
+        "scratch trial addresses domains errors",
     ),
     # Who proposes, and what is said
     "names": Part("strategies.names"),
