@@ -58,11 +58,14 @@ PARTS = {
     "hpsearch": Part("hpsearch", "space recipe blocks optimizers domains data"),
     "spacefile": Part("spacefile", "space recipe blocks errors", later="hpsearch"),
     "describe": Part("describe", "space optimizers resolve recipe addresses domains declare errors"),
+    # Folders for temporary files, of workers as well as of whoever writes beside files of the user's
+    "scratch": Part("executors.scratch"),
     # The record; workers share its words and never touch its storage
     "trial": Part("study.trial study.atomic study.checkpoints", "errors"),
     "study": Part(
-        "study study.asked study.folder study.lock study.live study.requests study.keeping study.room",
-        "trial addresses domains errors",
+        "study study.asked study.folder study.lock study.live study.requests study.keeping study.room "
+        "study.attempts study.mounts study.second study.soundness",
+        "scratch trial addresses domains errors",
     ),
     # Who proposes, and what is said
     "names": Part("strategies.names"),
@@ -81,7 +84,7 @@ PARTS = {
     "preload": Part("executors.preload", "process training printing"),
     "executors": Part(
         "executors executors.base executors.local executors.devices executors.memory executors.pipe executors.server",
-        "process messages printing errors",
+        "process messages scratch printing errors",
         later="training",
     ),
     # The loop, and starting it
@@ -102,7 +105,8 @@ PARTS = {
     ),
     "results": Part(
         "results",
-        "leaderboard launch coordinator executors strategies study trial messages events metrics wording errors",
+        "leaderboard launch coordinator executors strategies study scratch trial messages events metrics wording "
+        "errors",
         later="spacefile recipe data",
     ),
     "report": Part("results.report", "leaderboard study trial wording errors", later="launch messages"),
@@ -126,7 +130,7 @@ LIBRARIES = {
     "ai_edge_litert": Part("", later="training"),
     "openvino": Part("", later="training"),
     "ml_dtypes": Part("", later="training"),
-    "psutil": Part("executors", later="study"),
+    "psutil": Part("executors scratch", later="study"),
     "PIL": Part("", later="loading training"),
     "sklearn": Part("", later="loading"),
     "scipy": Part("", later="results"),

@@ -30,6 +30,7 @@ from hpsearch.strategies.database import check_database
 from hpsearch.study.asked import Said, write_asked
 from hpsearch.study.atomic import write_text
 from hpsearch.study.folder import StudyFolder, StudyInfo, checked_name
+from hpsearch.study.soundness import try_folder
 from hpsearch.study.trial import Trial
 
 __all__ = ["Request", "answered", "inspected", "prepared_worker", "run_search"]
@@ -146,6 +147,8 @@ def run_search(
     if before is not None:
         with folder.writing():
             pass  # whoever writes to it already is named before seconds are spent on loading
+    else:
+        _check_sound(folder)
     starting()
     for sentence in foreign_frameworks(request.space_file, backend):
         tell(sentence)
@@ -301,6 +304,13 @@ def _check_writable(folder: StudyFolder) -> None:
             f"The study cannot be written to {folder.path}: {existing} is not a folder that you may write. "
             "Choose another with --results."
         )
+
+
+def _check_sound(folder: StudyFolder) -> None:
+    """Refuse a share that would lose or damage a study: without locks that hold, SQLite, rename or fsync."""
+    found = try_folder(folder.path)
+    if found.failures:
+        raise StudyError(found.sentence)
 
 
 def _open_record(folder: StudyFolder, request: Request, hardware: Hardware, ready: Ready) -> StudyInfo:

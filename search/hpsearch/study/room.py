@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TypeVar
 
-__all__ = ["LITTLE", "disk_full", "free_bytes", "has_room", "written"]
+__all__ = ["LITTLE", "disk_full", "existing_folder", "free_bytes", "has_room", "written"]
 
 T = TypeVar("T")
 
@@ -59,7 +59,7 @@ def free_bytes(path: Path) -> int:
     Raises:
         OSError: The disk does not answer.
     """
-    room = os.statvfs(_existing(path))
+    room = os.statvfs(existing_folder(path))
     return room.f_bavail * room.f_frsize
 
 
@@ -70,7 +70,7 @@ def has_room(path: Path, wanted: int) -> bool:
         path: A file or folder; it need not exist yet.
         wanted: Bytes.
     """
-    folder = _existing(path)
+    folder = existing_folder(path)
     probe = folder / f".room.{os.getpid()}.tmp"
     try:
         if free_bytes(folder) < wanted:
@@ -124,8 +124,12 @@ def written(path: Path, write: Callable[[], T], on_full: Callable[[Exception], N
             on_full(error)
 
 
-def _existing(path: Path) -> Path:
-    """The folder that a path lies in or is, as far up as it exists."""
+def existing_folder(path: Path) -> Path:
+    """The folder that a path lies in or is, as far up as it exists.
+
+    Args:
+        path: A file or folder.
+    """
     path = path.absolute()
     while not path.is_dir():
         path = path.parent
