@@ -1,4 +1,4 @@
-# Everything here starts from a bare machine: Python 3.11 to 3.13 with its venv module, git and make.
+# Everything here starts from a bare machine: Python 3.11 to 3.13 with its venv module, or uv, and git and make.
 # The environment is made in .venv on first use, brought up to date when pyproject.toml or constraints.txt change, and made
 # anew when the folder was moved. Written for GNU make 3.81, which macOS still ships, and a plain sh.
 
@@ -13,6 +13,11 @@ CANDIDATES := $(if $(PYTHON),"$(PYTHON)",python3 python3.13 python3.12 python3.1
 IN_RANGE := import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))
 OR_NAME_ONE := or name one with make PYTHON=/path/to/python
 
+# Where the driver of an NVIDIA card answers, TensorFlow comes with CUDA. make demo GPU=no leaves that out.
+GPU ?=
+WITH_CUDA = test "$(GPU)" != no && test "$$(uname -s)" = Linux && $(BIN)/python -I search/hpsearch/executors/nvidia.py
+CUDA_SIZE := 3.4 GB to download and 7 GB on the disk
+
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
 # An environment knows its own path: one that was copied or moved with the folder would import the old folder's code.
@@ -25,9 +30,9 @@ help: ## List these targets (the default).
 	  printf '  make %-12s %s\n' "$$name" "$$said"; \
 	done
 
-# Finals would take as long as the search itself.
+# Finals would take as long as the search itself. The CPU is enough for digits where a GPU is there and cannot be used.
 demo: $(VENV)/.installed ## Search on scikit-learn's digits, show the leaderboard and export the best model.
-	$(BIN)/hpsearch run spaces/digits.py --trials 8 --study demo
+	$(BIN)/hpsearch run spaces/digits.py --trials 8 --study demo --devices auto
 	$(BIN)/hpsearch leaderboard --study demo
 	$(BIN)/hpsearch export-best --study demo --no-finals
 	@test -f results/demo/export/model.keras && echo "The exported model: $(CURDIR)/results/demo/export/model.keras"
@@ -68,19 +73,29 @@ $(VENV)/.where: $(MOVED)
 	  if "$$python" -c 'import ensurepip, venv' >/dev/null 2>&1; then found=$$python; break; fi; \
 	  bare=$${bare:-$$python}; \
 	done; \
+	if test -z "$$found" && test -z "$(PYTHON)" && command -v uv >/dev/null 2>&1; then \
+	  echo "Making $(VENV) with uv and Python $${bare:-3.13}; TensorFlow is large, so this takes a few minutes the first time."; \
+	  rm -rf $(VENV); \
+	  if uv venv --quiet --seed --python "$${bare:-3.13}" $(VENV); then pwd -P > $@; exit 0; fi; \
+	  rm -rf $(VENV); \
+	fi; \
 	if test -z "$$found" && test -n "$$bare"; then \
 	  echo "Error: $$bare has no venv module: install it (Debian and Ubuntu: package python3-venv), $(OR_NAME_ONE)." >&2; exit 1; \
 	fi; \
 	if test -z "$$found"; then \
-	  echo 'Error: hpsearch needs Python 3.11, 3.12 or 3.13, and found none that runs among' $(CANDIDATES)'; install one, $(OR_NAME_ONE).' >&2; exit 1; \
+	  echo 'Error: hpsearch needs Python 3.11, 3.12 or 3.13, and found none that runs among' $(CANDIDATES)'; install one, or uv, which fetches it, $(OR_NAME_ONE).' >&2; exit 1; \
 	fi; \
 	echo "Making $(VENV) with $$("$$found" --version); TensorFlow is large, so this takes a few minutes the first time."; \
 	"$$found" -m venv --clear $(VENV)
 	@pwd -P > $@
 
 $(VENV)/.installed: $(VENV)/.where pyproject.toml constraints.txt
-	$(INSTALL) -e .
-	@touch $@
+	@if $(WITH_CUDA); then \
+	  echo "An NVIDIA driver answers, so TensorFlow is installed with CUDA: $(CUDA_SIZE). make demo GPU=no leaves it out."; \
+	  $(INSTALL) -e ".[gpu]" && touch $@ && exit 0; \
+	  echo "TensorFlow with CUDA cannot be installed here; going on without it." >&2; \
+	fi; \
+	$(INSTALL) -e . && touch $@
 
 $(VENV)/.installed-dev: $(VENV)/.where pyproject.toml constraints.txt
 	$(INSTALL) -e ".[dev]"

@@ -32,6 +32,7 @@ PARTS = {
     "errors": Part("errors"),
     "wording": Part("wording brief"),
     "printing": Part("printing"),
+    "installing": Part("installing"),
     "declare": Part("declare", "errors"),
     # The vocabulary of a space file
     "domains": Part("domains", "declare errors"),
@@ -83,8 +84,9 @@ PARTS = {
     "process": Part("executors.process", later="training"),
     "preload": Part("executors.preload", "process training printing"),
     "executors": Part(
-        "executors executors.base executors.local executors.devices executors.memory executors.pipe executors.server",
-        "process messages scratch printing errors",
+        "executors executors.base executors.local executors.devices executors.memory executors.pipe executors.server "
+        "executors.backend executors.compiler executors.gpus executors.nvidia",
+        "process messages scratch data installing printing errors",
         later="training",
     ),
     # The loop, and starting it
@@ -92,8 +94,8 @@ PARTS = {
         "coordinator", "executors strategies study trial messages events limits describe space metrics errors"
     ),
     "launch": Part(
-        "launch running repeats sharing",
-        "hpsearch coordinator executors strategies study trial messages events limits space spacefile errors",
+        "launch running repeats sharing hardware survey",
+        "hpsearch coordinator executors strategies study trial messages events limits space spacefile wording errors",
     ),
     # What comes of it
     "leaderboard": Part(
@@ -113,8 +115,8 @@ PARTS = {
     "cli": Part(
         "cli",
         "leaderboard study trial events names wording errors",
-        later="hpsearch results report launch coordinator limits messages space spacefile describe resolve recipe data "
-        "printing declare",
+        later="hpsearch results report launch coordinator executors limits messages space spacefile describe resolve "
+        "recipe data printing declare",
     ),
 }
 

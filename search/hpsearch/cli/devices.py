@@ -82,7 +82,7 @@ def _record(found: Survey) -> dict[str, Any]:
         "python": found.python,
         "results": {
             "folder": str(found.results.folder),
-            "file_system": found.results.file_system,
+            "file_system": found.results.file_system.kind,
             "problem": found.results.sentence or None,
         },
     }
@@ -94,7 +94,7 @@ def _compiles(found: Compiler) -> str | None:
 
 
 def _print(found: Survey) -> None:
-    rows = [("driver", f"NVIDIA {found.driver}" if found.driver else found.amiss or "none of NVIDIA answers")]
+    rows = [("driver", f"NVIDIA {found.driver}" if found.driver else found.amiss or "no NVIDIA driver answers")]
     rows += [(f"GPU {each.gpu.number}", _gpu(each)) for each in found.gpus]
     rows += [(name, _backend(each, name == found.backend)) for name, each in found.backends.items()]
     rows.append(("CPU", f"{found.cores} core{'' if found.cores == 1 else 's'}, {size(found.memory)} of memory"))
