@@ -9,9 +9,11 @@ import psutil
 import pytest
 
 from hpsearch.errors import InputError
-from hpsearch.executors import devices as module
+from hpsearch.executors import gpus as module
+from hpsearch.executors import nvidia
 from hpsearch.executors.base import Slot
-from hpsearch.executors.devices import EXPECTS_GPU, gpus, memory_of, slots_for
+from hpsearch.executors.devices import EXPECTS_GPU, memory_of, slots_for
+from hpsearch.executors.gpus import driver_version, gpus, holders, memory_used, why_none
 
 FIRST, SECOND = "GPU-6b2f1c1e-3a57-8f7c-1b0e-0d9d1a6f0001", "GPU-6b2f1c1e-3a57-8f7c-1b0e-0d9d1a6f0002"
 MIG = "MIG-2c1b9a7e-5f0d-5f7a-9a3e-7c3d2b1a0f00"
@@ -43,20 +45,24 @@ def machine(monkeypatch, tmp_path):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("PATH", str(tmp_path / "bin"))
     monkeypatch.setattr(module, "_DRIVER", tmp_path / "driver")
-    monkeypatch.setattr(module, "_WINDOWS", str(tmp_path / "nvidia-smi"))
+    monkeypatch.setattr(nvidia, "_WINDOWS", str(tmp_path / "nvidia-smi"))
 
 
 @pytest.fixture
 def nvidia_smi(tmp_path):
-    """Put an ``nvidia-smi`` on the path that answers as recorded: ``nvidia_smi(text)``."""
+    """Put an ``nvidia-smi`` on the path that answers as recorded: ``nvidia_smi(text)``, others by their query."""
 
-    def put(text, code=0):
+    def put(text, code=0, **others):
         command = tmp_path / "bin" / "nvidia-smi"
         command.parent.mkdir(exist_ok=True)
-        expected = ["--query-gpu=index,uuid,name,memory.total", "--format=csv,noheader,nounits"]
+        answers = {
+            "index,uuid,name,memory.total": text,
+            **{name.replace("__", ","): said for name, said in others.items()},
+        }
         command.write_text(
-            f"#!{sys.executable}\nimport sys\nassert sys.argv[1:] == {expected!r}\n"
-            f"sys.stdout.write({text!r})\nsys.exit({code})\n"
+            f"#!{sys.executable}\nimport sys\nasked = sys.argv[1].split('=')[-1]\n"
+            f"assert sys.argv[2:] in ([], ['--format=csv,noheader,nounits'])\n"
+            f"sys.stdout.write({answers!r}.get(asked, ''))\nsys.exit({code})\n"
         )
         command.chmod(0o755)
 
@@ -107,14 +113,81 @@ class TestFound:
         nvidia_smi(NO_DRIVER, 9)
         assert gpus() == found
 
-    def test_one_that_does_not_answer_is_not_waited_for(self, nvidia_smi, monkeypatch):
+    def test_those_that_an_old_driver_lists_in_its_own_way(self, nvidia_smi):
+        nvidia_smi("", **{"-L": f"GPU 0: Tesla K80 (UUID: {FIRST})\nGPU 1: Tesla K80 (UUID: {SECOND})\n"})
+        assert [(gpu.number, gpu.uuid, gpu.name, gpu.memory) for gpu in gpus()] == [
+            (0, FIRST, "Tesla K80", None),
+            (1, SECOND, "Tesla K80", None),
+        ]
+
+
+def in_group(process, group):
+    """Whether a process that runs belongs to a group; a dead one may not have been fetched by its new parent yet."""
+    try:
+        return os.getpgid(process.pid) == group and process.status() != psutil.STATUS_ZOMBIE
+    except (ProcessLookupError, psutil.Error):
+        return False
+
+
+@pytest.mark.hosts
+class TestAmiss:
+    """An ``nvidia-smi`` that is no help counts as none, in a sentence, and nobody waits for it for long."""
+
+    def test_it_fails(self, nvidia_smi):
+        nvidia_smi(NO_DRIVER, 9)
+        assert (gpus(), driver_version()) == ((), None)
+        assert why_none().startswith("nvidia-smi failed with exit code 9 (NVIDIA-SMI has failed because it couldn't")
+
+    @pytest.mark.parametrize("text", ["", "No devices were found\n", "\x00\xff GPU 0\n", "0, GPU, name\n"])
+    def test_it_says_something_else(self, nvidia_smi, text):
+        nvidia_smi(text)
+        assert (gpus(), why_none()) == ((), "nvidia-smi lists no GPU")
+
+    def test_it_is_no_program(self, nvidia_smi, tmp_path):
         nvidia_smi(TWO)
+        tmp_path.joinpath("bin", "nvidia-smi").write_bytes(b"\x7fELF\0")
+        assert (gpus(), why_none()) == ((), "nvidia-smi cannot be started (Exec format error)")
 
-        def hang(command, **options):
-            raise subprocess.TimeoutExpired(command, options["timeout"])
+    def test_it_hangs_with_what_it_started(self, nvidia_smi, tmp_path, monkeypatch):
+        """It is asked once, killed with its child, and not waited for where even that does not end it."""
+        command, asked = tmp_path / "bin" / "nvidia-smi", tmp_path / "asked"
+        nvidia_smi(TWO)
+        command.write_text(f"#!/bin/sh\necho $$ >> {asked}\ntrap '' TERM\n/bin/sleep 600\n/bin/sleep 600\n")
+        monkeypatch.setattr(nvidia, "PATIENCE", 0.3)
+        assert (gpus(), driver_version(), why_none()) == ((), None, "nvidia-smi gave no answer within 0.3 s")
+        (pid,) = asked.read_text().split()
+        assert not [each for each in psutil.process_iter(["status"]) if in_group(each, int(pid))]
 
-        monkeypatch.setattr(module.subprocess, "run", hang)
-        assert gpus() == ()
+    def test_there_is_none(self):
+        assert (gpus(), why_none(), driver_version()) == ((), "", None)
+
+    def test_no_longer_than_five_seconds(self):
+        assert nvidia.PATIENCE < 5
+
+
+class TestInUse:
+    def test_who_holds_the_memory(self, nvidia_smi):
+        mine, gone = os.getpid(), 2**22 + 1
+        held = (
+            f"{SECOND}, {mine}, /usr/bin/python3, 30000\n{SECOND}, {gone}, /opt/a, b/train, [N/A]\n{FIRST}, 7, x, 1\n"
+        )
+        nvidia_smi(
+            TWO,
+            driver_version="580.65.06\n",
+            **{"uuid,memory.used": f"{FIRST}, 5\n{SECOND}, 33000\n", "gpu_uuid,pid,process_name,used_memory": held},
+        )
+        first, second = gpus()
+        assert driver_version() == "580.65.06"
+        assert (memory_used(first), memory_used(second)) == (5 * 2**20, 33000 * 2**20)
+        python, other = holders(second)
+        assert (python.pid, python.memory) == (mine, 30000 * 2**20)
+        assert "pytest" in python.name, "what Python runs says more than its own name"
+        assert (other.pid, other.name, other.memory) == (gone, "train", None)
+
+    def test_where_nothing_is_said(self, nvidia_smi):
+        nvidia_smi(SHARED_MEMORY)
+        (gpu,) = gpus()
+        assert (memory_used(gpu), holders(gpu), driver_version()) == (None, (), None)
 
 
 class TestChosenBefore:
@@ -155,7 +228,7 @@ class TestChosenBefore:
 
 
 class TestSlots:
-    @pytest.mark.parametrize("devices", [None, "all"])
+    @pytest.mark.parametrize("devices", [None, "all", "auto"])
     def test_every_gpu(self, nvidia_smi, devices):
         nvidia_smi(TWO)
         slots = slots_for(devices)
@@ -220,11 +293,11 @@ class TestSlots:
         nvidia_smi(SHARED_MEMORY)
         assert refused("1") == '--devices got "1"; this machine has GPU 0.'
 
-    @pytest.mark.parametrize("said", ["gpu", "gpu 0", "cuda:0", "0,", "cpu,0", "-1", "0;1"])
+    @pytest.mark.parametrize("said", ["gpu", "gpu 0", "gpu:1", "cuda:0", "0,", "cpu,0", "-1", "0;1"])
     def test_what_cannot_be_understood(self, nvidia_smi, said):
         nvidia_smi(TWO)
         assert refused(said) == (
-            f'--devices got "{said}"; say cpu, all, or numbers of GPUs such as 0,1; this machine has GPU 0 and 1.'
+            f'--devices got "{said}"; say cpu, all, auto, or numbers of GPUs such as 0,1; this machine has GPU 0 and 1.'
         )
 
     def test_one_twice(self, nvidia_smi):

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from hpsearch.errors import InputError
-from hpsearch.executors.backend import CALLED, install_for_gpu, installed_version, use_backend
+from hpsearch.executors.backend import CALLED, cuda_libraries, install_for_gpu, installed_version, use_backend
 from hpsearch.executors.base import Slot
 from hpsearch.executors.compiler import Compiler, compiler_of
 from hpsearch.executors.devices import cores, slots_for
@@ -129,8 +129,6 @@ def choose_hardware(
     if not chosen:
         tell(_on_cpu(backend, options.devices))
         return Hardware(backend, None if options.devices == "auto" else options.devices, xla)
-    for sentence in filter(None, map(held, chosen)):
-        tell(sentence)
 
     def trying() -> None:
         tell(f"Trying {CALLED[backend]} on {_named(chosen)}, once for this driver; it may take minutes ...")
@@ -144,6 +142,8 @@ def choose_hardware(
         return Hardware(backend, _without_gpu(options.devices, backend, chosen, found, tell), xla)
     xla = _judged(backend, xla, found, tell)
     os.environ[XLA_VARIABLE] = xla
+    for sentence in filter(None, map(held, chosen)):
+        tell(sentence)
     without = ", without XLA" if xla == "no" else ", with XLA" if xla == "yes" else ""
     tell(f"Training on {_named(chosen)} with {CALLED[backend]} {found.version}{without}.")
     return Hardware(backend, options.devices, xla)
@@ -189,10 +189,11 @@ def unseen(backend: str, chosen: Sequence[Gpu], found: Compiler) -> str:
         found: What it did.
     """
     why = f" ({found.problem})" if found.problem else ""
-    return (
-        f"this machine has {_named(chosen)}, but {CALLED[backend]} sees no GPU{why}; make it see one with: "
-        f"{install_for_gpu(backend)}"
-    )
+    there = f"this machine has {_named(chosen)}, but {CALLED[backend]} sees no GPU{why}"
+    if cuda_libraries(backend):
+        driver = f"driver ({driver_version()})" if driver_version() else "driver"
+        return f"{there}; its CUDA libraries are installed, so look at the {driver} and who may use it: nvidia-smi"
+    return f"{there}; make it see one with: {install_for_gpu(backend)}"
 
 
 def _named(chosen: Sequence[Gpu]) -> str:

@@ -11,11 +11,25 @@ from pathlib import Path
 from hpsearch.errors import InputError, did_you_mean
 from hpsearch.installing import how_to_install, how_to_install_extra
 
-__all__ = ["BACKENDS", "CALLED", "VARIABLE", "backend_of_keras", "install_for_gpu", "installed_version", "use_backend"]
+__all__ = [
+    "BACKENDS",
+    "CALLED",
+    "VARIABLE",
+    "backend_of_keras",
+    "cuda_libraries",
+    "install_for_gpu",
+    "installed_version",
+    "use_backend",
+]
 
 BACKENDS = ("tensorflow", "jax", "torch")
 CALLED = {"tensorflow": "TensorFlow", "jax": "JAX", "torch": "PyTorch"}
 VARIABLE = "KERAS_BACKEND"
+_CUDA = {
+    "tensorflow": ("nvidia-cudnn-cu12", "nvidia-cuda-runtime-cu12"),
+    "jax": ("jax-cuda12-plugin", "jax-cuda13-plugin"),
+    "torch": (),
+}
 
 
 def backend_of_keras() -> str:
@@ -75,12 +89,16 @@ def installed_version(backend: str) -> str | None:
     """
     if not _is_installed(backend):
         return None
-    for name in (backend, f"{backend}-cpu", f"{backend}_cpu"):
-        try:
-            return importlib.metadata.version(name)
-        except importlib.metadata.PackageNotFoundError:
-            continue
-    return ""
+    return _version(backend) or _version(f"{backend}-cpu") or ""
+
+
+def cuda_libraries(backend: str) -> tuple[str, ...]:
+    """The packages with which a backend sees NVIDIA's GPUs, with their versions, as far as they are installed.
+
+    Args:
+        backend: One of `BACKENDS`.
+    """
+    return tuple(f"{name} {version}" for name in _CUDA[backend] if (version := _version(name)))
 
 
 def install_for_gpu(backend: str) -> str:
@@ -94,6 +112,13 @@ def install_for_gpu(backend: str) -> str:
     if backend == "jax":
         return how_to_install("jax[cuda12]")
     return "install the CUDA build of torch, as its web site says for this system"
+
+
+def _version(package: str) -> str | None:
+    try:
+        return importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:
+        return None
 
 
 def _is_installed(backend: str) -> bool:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import importlib.metadata
 import json
 import os
 import platform
@@ -11,12 +10,13 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from hashlib import blake2b
 from pathlib import Path
 
 from hpsearch.data.cache import cached
 from hpsearch.errors import DataError
+from hpsearch.executors.backend import cuda_libraries, installed_version
 from hpsearch.executors.gpus import Gpu, driver_version
 
 __all__ = ["LIMIT", "Compiler", "compiler_of"]
@@ -25,7 +25,6 @@ LIMIT = 900.0
 """Seconds for import, start of the device and three compilations, before a process counts as stuck."""
 _SMOKE = "hpsearch.training.smoke"
 _SLOW = 5.0  # as hpsearch.training.smoke has it, which is not imported here
-_PLUGINS = ("nvidia-cudnn-cu12", "nvidia-cudnn-cu13", "jax-cuda12-plugin", "jax-cuda13-plugin")
 _STUCK = "gave no answer"
 _SOURCE = Path(__file__).resolve().parents[2]
 
@@ -38,7 +37,7 @@ class Compiler:
         version: Of the backend; empty where it cannot be imported.
         gpu: The name of the first GPU that it sees, or None.
         seconds: What compiling something trivial took, each time it was tried after the first.
-        problem: How it failed, in a few words; empty where it did not.
+        problem: How it failed, or why it may see no GPU, in a few words; empty where there is nothing to say.
     """
 
     version: str = ""
@@ -106,11 +105,8 @@ class _Passing(Exception):
 
 
 def _key(backend: str, gpu: Gpu) -> str:
-    versions = []
-    for name in (backend, *_PLUGINS):
-        with contextlib.suppress(importlib.metadata.PackageNotFoundError):
-            versions.append(f"{name} {importlib.metadata.version(name)}")
-    said = [driver_version() or "", gpu.name, platform.python_version(), *versions]
+    said = [driver_version() or "", gpu.name, platform.python_version(), backend, str(installed_version(backend))]
+    said += cuda_libraries(backend)
     return blake2b("\n".join(said).encode(), digest_size=8).hexdigest()
 
 
@@ -131,7 +127,8 @@ def _tried(backend: str, environment: Iterable[tuple[str, str]], *, compiles: bo
         problem = _ending(process.returncode, complained)
     except subprocess.TimeoutExpired:
         _kill(process)
-        printed, problem = process.stdout.read() if process.stdout else "", f"{_STUCK} within {LIMIT:.0f} s"
+        printed, complained = process.communicate()
+        problem = f"{_STUCK} within {LIMIT:.0f} s"
     except BaseException:  # Ctrl-C does not reach its session
         _kill(process)
         raise
@@ -140,7 +137,14 @@ def _tried(backend: str, environment: Iterable[tuple[str, str]], *, compiles: bo
         with contextlib.suppress(ValueError):  # a library's own words
             told = json.loads(line)
             said |= told if isinstance(told, dict) else {}
-    return _compiler(said, problem)
+    found = _compiler(said, problem)
+    return replace(found, problem=_complaint(complained)) if compiles and not (found.gpu or found.problem) else found
+
+
+def _complaint(complained: str) -> str:
+    """What a library said of CUDA."""
+    lines = [line for line in complained.splitlines() if "cuda" in line.lower() and "fail" in line.lower()]
+    return " ".join(lines[-1].partition("] ")[2].split())[:200] if lines else ""
 
 
 def _kill(process: subprocess.Popen[str]) -> None:

@@ -133,7 +133,7 @@ def _chosen(said: str, found: tuple[Gpu, ...]) -> tuple[Gpu, ...]:
 
 def _what_there_is(found: tuple[Gpu, ...]) -> str:
     visible = os.environ.get(VISIBLE)
-    because = "" if visible is None else f", for CUDAVISIBLE_DEVICES is set to {visible!r}"
+    because = "" if visible is None else f", for CUDA_VISIBLE_DEVICES is set to {visible!r}"
     if not found:
         return f"no NVIDIA GPU is to be seen here{because}"
     *first, last = [str(gpu.number) for gpu in found]

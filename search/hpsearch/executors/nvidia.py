@@ -77,7 +77,7 @@ def _asked(command: str, changed: int, options: tuple[str, ...]) -> Answer:  # n
             with contextlib.suppress(OSError, subprocess.TimeoutExpired):
                 os.killpg(process.pid, signal.SIGKILL)
                 process.wait(0.2)
-            return Answer(problem=f"gave no answer within {PATIENCE:.0f} s")
+            return Answer(problem=f"gave no answer within {PATIENCE:g} s")
         printed.seek(0)
         text = printed.read().decode(errors="replace")
     first = next((line.strip() for line in text.splitlines() if line.strip()), "")
