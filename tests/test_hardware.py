@@ -14,7 +14,7 @@ from hpsearch.executors.compiler import Compiler, compiler_of
 from hpsearch.executors.gpus import gpus
 from hpsearch.hardware import Hardware, HardwareOptions, choose_backend, choose_hardware
 from hpsearch.spacefile import frameworks_imported
-from hpsearch.study.folder import StudyInfo
+from studies import info_of
 
 pytestmark = pytest.mark.hosts
 
@@ -106,28 +106,6 @@ def tensorflow(tmp_path, monkeypatch):
 def times_compiled(tmp_path):
     file = tmp_path / "compiled"
     return file.read_text().count("compiled") if file.exists() else 0
-
-
-def study(**changes):
-    """A study that was begun before."""
-    known = {
-        "name": "ants",
-        "objective": "max val_accuracy",
-        "space_file": "ants.py",
-        "space_text": "",
-        "space_fingerprint": "",
-        "data_text": "",
-        "data_fingerprint": "",
-        "class_names": [],
-        "train_images": 1,
-        "validation_images": 1,
-        "subset": None,
-        "seed": 0,
-        "epochs": None,
-        "created": 0.0,
-        "versions": {"backend": "tensorflow"},
-    }
-    return StudyInfo(**{**known, **changes})
 
 
 def chosen(devices=None, backend="tensorflow", xla=None, info=None):
@@ -309,9 +287,9 @@ class TestHardware:
         driver()
         tensorflow("os.abort()")
         assert chosen(xla=xla)[0].xla == xla
-        assert chosen(info=study(xla=xla))[0].xla == xla
+        assert chosen(info=info_of(xla=xla))[0].xla == xla
         assert times_compiled(tmp_path) == 0
-        assert chosen(xla="auto", info=study(xla=xla))[0].xla == "no"
+        assert chosen(xla="auto", info=info_of(xla=xla))[0].xla == "no"
 
     def test_jax_is_refused_where_it_fails(self, driver):
         driver()
@@ -404,7 +382,7 @@ class TestBackend:
 
     def test_a_study_keeps_its_own(self):
         with pytest.raises(InputError, match=r"^Study ants was begun with --backend jax; leave --backend out, or give"):
-            choose_backend(HardwareOptions(backend="tensorflow"), study(versions={"backend": "jax"}))
+            choose_backend(HardwareOptions(backend="tensorflow"), info_of("ants", versions={"backend": "jax"}))
 
     @pytest.mark.parametrize(("backend", "xla"), [("torch", "yes"), ("torch", "no"), ("jax", "no")])
     def test_xla_where_it_cannot_be_chosen(self, monkeypatch, backend, xla):
