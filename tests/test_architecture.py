@@ -78,7 +78,7 @@ PARTS = {
     "training": Part(
         "training",
         "messages describe spacefile space check resolve recipe loading data trial metrics blocks optimizers addresses "
-        "domains declare printing errors",
+        "domains declare installing printing errors",
     ),
     # Where trials run
     "process": Part("executors.process", later="training"),

@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hpsearch.errors import InputError
+from hpsearch.installing import how_to_install_extra
 from hpsearch.training.by_fit import Fit
 from hpsearch.training.engine import Engine, Work
 
@@ -25,8 +26,8 @@ def check_engine(asked: str) -> None:
     backend = keras.config.backend()
     if asked == "device" and backend != "jax":
         raise InputError(
-            f'--engine got "device", which needs Keras on JAX, and Keras is on {backend} here; set KERAS_BACKEND=jax '
-            "(pip install 'hpsearch[jax]'), or leave --engine out."
+            f'--engine got "device", which needs Keras on JAX, and Keras is on {backend} here; say --backend jax '
+            f"(installed with: {how_to_install_extra('jax')}), or leave --engine out."
         )
 
 
