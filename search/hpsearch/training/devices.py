@@ -85,13 +85,12 @@ def set_xla(choice: str) -> None:
         return
     usual = keras.Model.jit_compile
 
-    def get(model: Any) -> Any:
-        return choice == "yes" and usual.fget(model)
+    def get(model: Any) -> bool:
+        if choice == "yes":
+            usual.fset(model, True)  # Keras refuses it where a layer does not support it
+        return choice == "yes" and bool(usual.fget(model))
 
-    def put(model: Any, _: Any) -> None:
-        usual.fset(model, choice == "yes")
-
-    keras.Model.jit_compile = property(get, put)
+    keras.Model.jit_compile = property(get, lambda *_: None)
 
 
 def device_name() -> str:
