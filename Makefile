@@ -23,7 +23,7 @@ INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c c
 # An environment knows its own path: one that was copied or moved with the folder would import the old folder's code.
 MOVED := $(shell test -x $(BIN)/python && test "$$(cat $(VENV)/.where 2>/dev/null)" = "$$(pwd -P)" || echo moved)
 
-.PHONY: help demo test lint test-slow test-browser test-formats test-jax test-torch clean moved
+.PHONY: help demo test lint test-slow test-browser test-formats test-jax test-torch test-oldest test-newest clean moved
 
 help: ## List these targets (the default).
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1|\2/p' Makefile | while IFS='|' read -r name said; do \
@@ -62,8 +62,8 @@ test-jax: $(VENV)/.installed-jax ## Run the tests on JAX (installs it).
 test-torch: $(VENV)/.installed-torch ## Run the tests on PyTorch (installs it).
 	KERAS_BACKEND=torch $(BIN)/python -m pytest --quiet -m torch
 
-clean: ## Remove the environment and all caches; the results of studies stay.
-	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage htmlcov
+clean: ## Remove the environments and all caches; the results of studies stay.
+	rm -rf $(VENV) .venv-oldest .venv-newest build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage htmlcov
 	find benchmarks search spaces tests -name __pycache__ -prune -exec rm -rf {} +
 
 $(VENV)/.where: $(MOVED)
@@ -112,3 +112,27 @@ $(VENV)/.installed-jax: $(VENV)/.where pyproject.toml constraints.txt
 $(VENV)/.installed-torch: $(VENV)/.where pyproject.toml constraints.txt
 	$(INSTALL) -e ".[dev,torch]"
 	@touch $@
+
+# The two ends of what pyproject.toml allows, each in an environment of its own that is made anew every time; constraints.txt
+# has no say here. To try one file again: .venv-oldest/bin/python -m pytest tests/test_run.py
+# $(call MAKE_ENVIRONMENT,folder,interpreters in the order in which they are tried)
+MAKE_ENVIRONMENT = rm -rf $(1) && $(MAKE) --no-print-directory VENV=$(1) CANDIDATES='$(if $(PYTHON),"$(PYTHON)",$(2))' $(1)/.where
+QUICK_TESTS := -m pytest --quiet --numprocesses logical --maxprocesses 4 --dist loadfile
+
+# "Lowest" is said of what pyproject.toml names; what that asks for in turn is the newest that goes with it.
+test-oldest: ## Run the quick tests with the oldest Python and the lowest versions that pyproject.toml allows.
+	@$(call MAKE_ENVIRONMENT,.venv-oldest,python3.11 python3.12 python3.13 python3 python)
+	@uv=uv; \
+	if ! uv --version >/dev/null 2>&1; then \
+	  .venv-oldest/bin/python -m pip install --quiet --disable-pip-version-check uv || exit; \
+	  uv=.venv-oldest/bin/uv; \
+	fi; \
+	$$uv pip compile --quiet --resolution lowest-direct --extra dev --python .venv-oldest/bin/python \
+	  --output-file .venv-oldest/versions.txt pyproject.toml
+	.venv-oldest/bin/python -m pip install --quiet --disable-pip-version-check -r .venv-oldest/versions.txt -e ".[dev]"
+	.venv-oldest/bin/python $(QUICK_TESTS)
+
+test-newest: ## Run the quick tests with the newest Python and the newest versions that pyproject.toml allows.
+	@$(call MAKE_ENVIRONMENT,.venv-newest,python3.13 python3.12 python3.11 python3 python)
+	.venv-newest/bin/python -m pip install --quiet --disable-pip-version-check -e ".[dev]"
+	.venv-newest/bin/python $(QUICK_TESTS)
