@@ -7,11 +7,13 @@ test part stays sealed.
     python benchmarks/reference.py spaces/table.py --for 3m
     python benchmarks/reference.py spaces/cifar.py --for 15m --subset 4000 --epochs 8 --data-dir DATA
     python benchmarks/reference.py --table                       the table of all that are there
+    python benchmarks/reference.py --pages                       their pages, from what was kept
 
 Into `results/reference/SPACE/` go the leaderboard, the winning recipe, what the finals say and, with Chromium, a
-screenshot of the report. `--replace OLD NEW` changes the text of the space file first, such as the alpha of a backbone
-whose weights are not at hand; the page says so. The studies stay in `--studies`, and a call that was cut off goes on
-there.
+screenshot of the report. How many updates of the weights each finalist was allowed stands beside its score: where one
+had over a quarter more than the other, the row is no longer called better. `--replace OLD NEW` changes the text of the
+space file first, such as the alpha of a backbone whose weights are not at hand; the page says so. The studies stay in
+`--studies`, and a call that was cut off goes on there.
 """
 
 # ruff: noqa: T201  # a table on standard output is what this is for
@@ -30,10 +32,16 @@ from pathlib import Path
 from typing import Any
 
 from _machine import machine, words
-from _searches import copied, given, hpsearch, shown
+from _searches import SOURCE, copied, given, hpsearch, shown
 from PIL import Image
 
+sys.path.insert(0, str(SOURCE))
+
+from hpsearch.spacefile import load_recipe, load_space  # it is found by the line above
+
 ROOT = Path(__file__).resolve().parents[1]
+ALIKE = 1.25
+"""So many times the updates of the other may a network have had for their scores to be compared."""
 _BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 _SEEN = (1280, 1500)
 """Pixels of the report that the screenshot shows, from its top."""
@@ -43,7 +51,9 @@ _HIDDEN = {"--data-dir": "DATA", "--studies": "STUDIES", "--output": "OUTPUT"}
 def main() -> int:
     """Search, hold finals, and write what they say."""
     options = _options()
-    if options.table:
+    if options.table or options.pages:
+        for path in sorted(options.output.glob("*/reference.json")) if options.pages else ():
+            path.with_name("README.md").write_text(_page(json.loads(path.read_text(encoding="utf-8"))) + "\n", "utf-8")
         print(_table(options.output))
         return 0
     found = _reference(options)
@@ -66,8 +76,9 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--studies", type=Path, default=ROOT / "results", help="where the studies are written")
     parser.add_argument("--output", type=Path, default=ROOT / "results" / "reference", help="where results are kept")
     parser.add_argument("--table", action="store_true", help="print the table of what is there, no more")
+    parser.add_argument("--pages", action="store_true", help="write the pages again, from what was kept")
     options = parser.parse_args()
-    if not options.table and not options.space:
+    if not (options.table or options.pages or options.space):
         parser.error("name a space file")
     return options
 
@@ -161,9 +172,11 @@ def _page(found: dict[str, Any]) -> str:
         "",
         f"Finals, {finals['compared']} seeds each:",
         "",
-        "| finalist | parameters | search | seeds | mean (95 % interval) | to the best made by hand | verdict |",
-        "| --- | --- | --- | --- | --- | --- | --- |",
-        *(_finalist(each) for each in finals["finalists"]),
+        "| finalist | parameters | updates | search | seeds | mean (95 % interval) | to the best by hand | verdict |",
+        "| --- | --- | --- | --- | --- | --- | --- | --- |",
+        *(_finalist(found, each) for each in finals["finalists"]),
+        "",
+        "Updates are those of the weights that the recipe and `--epochs` allow; a dash is a recipe that was not kept.",
         "",
         *replaced,
         *([""] if replaced else []),
@@ -180,24 +193,54 @@ def _page(found: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
-def _finalist(each: dict[str, Any]) -> str:
+def _finalist(found: dict[str, Any], each: dict[str, Any]) -> str:
+    updates = _updates(found, each)
     cells = [
         f"{each['name']}{' (by hand)' if each['baseline'] else ''}",
         f"{each['parameters'] or 0:,}",
+        "-" if updates is None else f"{updates:,}",
         _number(each["search"]),
         " ".join("-" if score is None else f"{score:.4f}" for score in each["scores"]),
         _mean(each),
         _difference(each),
-        each["failure"] or each["verdict"] or "",
+        each["failure"] or _verdict(found, each),
     ]
     return f"| {' | '.join(cells)} |"
+
+
+def _updates(found: dict[str, Any], each: dict[str, Any]) -> int | None:
+    """How many updates of the weights a finalist was allowed; None where its recipe is not at hand."""
+    with tempfile.TemporaryDirectory() as folder:
+        space = copied(ROOT / "spaces" / f"{found['space']}.py", found["replaced"], Path(folder))
+        if each["baseline"]:
+            recipe = (load_space(space).baselines or {})[each["baseline"]]
+        elif each["trial"] == found["finals"]["chosen"]:
+            recipe = load_recipe(found["recipe"], space)
+        else:
+            return None
+    words = found["commands"][0].split()
+    most = int(words[words.index("--epochs") + 1]) if "--epochs" in words else recipe.epochs
+    return min(most, recipe.epochs) * -(-found["train"] // recipe.training.batch_size)
+
+
+def _verdict(found: dict[str, Any], each: dict[str, Any]) -> str:
+    """What the difference says, but for networks that were trained for unlike lengths, of which it says nothing."""
+    by_hand = next(
+        (other for other in found["finals"]["finalists"] if other["trial"] == found["finals"]["reference"]), None
+    )
+    if by_hand is None or each is by_hand or each["verdict"] != "better":
+        return each["verdict"] or ""
+    mine, its = _updates(found, each), _updates(found, by_hand)
+    if mine is None or its is None:
+        return "none: updates unknown"
+    return "better" if mine <= its * ALIKE else f"none: {mine / its:.1f} times the updates"
 
 
 def _table(output: Path) -> str:
     """A row for each space that has a reference result."""
     lines = [
-        "| space | made by hand | found | difference (95 % interval) | verdict | minutes | command |",
-        "| --- | --- | --- | --- | --- | --- | --- |",
+        "| space | made by hand | found | difference (95 % interval) | updates | verdict | minutes | command |",
+        "| --- | --- | --- | --- | --- | --- | --- | --- |",
     ]
     for path in sorted(output.glob("*/reference.json")):
         found = json.loads(path.read_text(encoding="utf-8"))
@@ -206,7 +249,11 @@ def _table(output: Path) -> str:
         best = next((each for each in finalists if not each["baseline"] and each["mean"] is not None), None)
         if by_hand is not None and best is not None:
             name = f"[{found['space']}]({found['space']}/README.md)"
-            cells = [name, f"{by_hand['name']} {_mean(by_hand)}", _mean(best), _difference(best), best["verdict"] or ""]
+            lengths = " / ".join(
+                "-" if n is None else f"{n:,}" for n in (_updates(found, each) for each in (by_hand, best))
+            )
+            scores = [f"{by_hand['name']} {_mean(by_hand)}", _mean(best), _difference(best)]
+            cells = [name, *scores, lengths, _verdict(found, best)]
             minutes = f"{found['search_minutes']:g} + {found['finals_minutes']:g}"
             lines.append(f"| {' | '.join(cells)} | {minutes} | `{found['commands'][0]}` |")
     return "\n".join(lines)
