@@ -72,7 +72,7 @@ PARTS = {
     "names": Part("strategies.names"),
     "strategies": Part("strategies", "names describe resolve addresses domains errors"),
     "messages": Part("messages errands", "describe trial addresses domains errors"),
-    "events": Part("events", "trial"),
+    "events": Part("events", "trial errors"),
     "limits": Part("limits", "metrics trial errors"),
     # Inside workers
     "training": Part(

@@ -12,6 +12,7 @@ from hpsearch.data.csvs import numbers, read_csv
 from hpsearch.data.encoding import fit_encoding
 from hpsearch.data.loading import load_search_data, load_test_part, table_width
 from hpsearch.data.sample import sample
+from hpsearch.data.table_pool import table_pool
 from hpsearch.declare import source
 from hpsearch.errors import DataError, SpaceError
 
@@ -101,6 +102,15 @@ class TestDeclaration:
         assert with_classes(data, data_dir=tmp_path).class_names == ("east", "north", "south")
         data = Table("flats.csv", label="rooms", numeric=("area",))
         assert with_classes(data, data_dir=tmp_path).class_names == ("1", "2", "3", "4", "5")
+
+    def test_one_number_is_one_class_however_it_is_spelt(self, tmp_path):
+        (tmp_path / "spelt.csv").write_text("a,b\n" + "1,0\n2,0.0\n3,1\n4,01.0\n" * 5)
+        data = with_classes(Table("spelt.csv", label="b", numeric=("a",)), data_dir=tmp_path)
+        assert data.class_names == ("0", "1")
+        assert table_pool(data, tmp_path / "spelt.csv").labels[:4].tolist() == [0, 0, 1, 1]
+        (tmp_path / "one.csv").write_text("a,b\n1,0\n2,0.0\n")
+        with pytest.raises(DataError, match="holds one number only, 0"):
+            with_classes(Table("one.csv", label="b", numeric=("a",)), data_dir=tmp_path)
 
     def test_many_numbers_are_taken_for_an_amount(self, tmp_path):
         flats(tmp_path / "flats.csv", 300)

@@ -10,6 +10,7 @@ __all__ = [
     "HpsearchError",
     "InputError",
     "ModelError",
+    "OutputError",
     "RunError",
     "SpaceError",
     "StudyError",
@@ -77,6 +78,10 @@ class StudyError(InputError):
 
 class RunError(HpsearchError):
     """A command started properly and failed on the way."""
+
+
+class OutputError(RunError):
+    """What a command prints cannot be written, as on a full disk."""
 
 
 def join_address(parent: str, child: str) -> str:

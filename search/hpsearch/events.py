@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from hpsearch.errors import OutputError
 from hpsearch.study.trial import Epoch, Trial
 
 __all__ = ["Budget", "Patient", "Silent", "Watcher"]
@@ -94,8 +95,11 @@ class Patient:
 
     @contextmanager
     def _unless_gone(self) -> Iterator[None]:
-        with contextlib.suppress(OSError) if self.alone else contextlib.nullcontext():
-            yield
+        try:
+            with contextlib.suppress(OSError) if self.alone else contextlib.nullcontext():
+                yield
+        except OutputError:  # a log on a full disk; what is found is kept elsewhere, perhaps
+            self.alone = True
 
     def note(self, sentence: str) -> None:
         with self._unless_gone():

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Literal
 
 from hpsearch.errors import InputError
@@ -15,10 +16,21 @@ from hpsearch.executors.devices import cores, slots_for
 from hpsearch.executors.gpus import Gpu, driver_version, gpus, holders, memory_used, why_none
 from hpsearch.executors.local import XLA_VARIABLE
 from hpsearch.messages import Setup
+from hpsearch.spacefile import frameworks_imported
 from hpsearch.study.folder import StudyFolder, StudyInfo
 from hpsearch.wording import size
 
-__all__ = ["Hardware", "HardwareOptions", "Xla", "choose_backend", "choose_hardware", "gpus_of", "held", "unseen"]
+__all__ = [
+    "Hardware",
+    "HardwareOptions",
+    "Xla",
+    "choose_backend",
+    "choose_hardware",
+    "foreign_frameworks",
+    "gpus_of",
+    "held",
+    "unseen",
+]
 
 Xla = Literal["auto", "yes", "no"]
 Tell = Callable[[str], None]
@@ -147,6 +159,21 @@ def choose_hardware(
     without = ", without XLA" if xla == "no" else ", with XLA" if xla == "yes" else ""
     tell(f"Training on {_named(chosen)} with {CALLED[backend]} {found.version}{without}.")
     return Hardware(backend, options.devices, xla)
+
+
+def foreign_frameworks(space_file: Path, backend: str) -> Iterator[str]:
+    """A sentence for each framework that a space file imports and Keras does not calculate with.
+
+    Args:
+        space_file: The space file.
+        backend: What Keras calculates with.
+    """
+    for name, where in frameworks_imported(space_file).items():
+        if name != backend:
+            yield (
+                f"{where}: imports {name}, but Keras calculates with {backend} here, and layers or losses made of "
+                f"{name} cannot be trained with it; for those say --backend {name}."
+            )
 
 
 def gpus_of(slots: Sequence[Slot]) -> tuple[Gpu, ...]:

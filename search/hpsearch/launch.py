@@ -18,18 +18,19 @@ from hpsearch.errors import RunError, StudyError
 from hpsearch.events import Patient
 from hpsearch.executors.devices import slots_for
 from hpsearch.executors.local import LocalExecutor, LocalWorker
-from hpsearch.hardware import Hardware, HardwareOptions, choose_backend, choose_hardware
+from hpsearch.hardware import Hardware, HardwareOptions, choose_backend, choose_hardware, foreign_frameworks
 from hpsearch.limits import Limits
 from hpsearch.messages import Ready, Refused, Setup
 from hpsearch.running import Show, first_ready, heeding_signals, opened, refusal, writing_record
 from hpsearch.sharing import PerDevice, slots_of
-from hpsearch.space import Objective
-from hpsearch.spacefile import frameworks_imported, is_declarative, load_space
+from hpsearch.space import Objective, Space
+from hpsearch.spacefile import is_declarative, load_space
 from hpsearch.strategies.choose import open_strategy
 from hpsearch.strategies.database import check_database
 from hpsearch.study.asked import Said, write_asked
 from hpsearch.study.atomic import write_text
 from hpsearch.study.folder import StudyFolder, StudyInfo, checked_name
+from hpsearch.study.room import existing_folder
 from hpsearch.study.soundness import try_folder
 from hpsearch.study.trial import Trial
 
@@ -137,7 +138,8 @@ def run_search(
         InputError: The space, the data or the study cannot be used as asked.
         RunError: The search could not go on, or not a single trial could be trained.
     """
-    _check_space_quickly(request.space_file)
+    known = _check_space_quickly(request.space_file)
+    _check_until(request.limits, known.objective if known else None)
     folder = request.folder
     _check_writable(folder)
     check_database(folder.database)
@@ -171,6 +173,7 @@ def run_search(
 def _run(folder: StudyFolder, request: Request, hardware: Hardware, executor: LocalExecutor, show: Show) -> Coordinator:
     executor.start(0)
     ready = first_ready(executor)
+    _check_until(request.limits, ready.summary.objective)
     with folder.writing():
         info = _open_record(folder, request, hardware, ready)
         write_asked(folder, request.asked)
@@ -273,32 +276,23 @@ def inspected(space_file: Path, request: Inspect, backend: str | None = None) ->
     return replace(found, notes=tuple(foreign_frameworks(space_file, backend)))
 
 
-def foreign_frameworks(space_file: Path, backend: str) -> Iterator[str]:
-    """A sentence for each framework that a space file imports and Keras does not calculate with.
-
-    Args:
-        space_file: The space file.
-        backend: What Keras calculates with.
-    """
-    for name, where in frameworks_imported(space_file).items():
-        if name != backend:
-            yield (
-                f"{where}: imports {name}, but Keras calculates with {backend} here, and layers or losses made of "
-                f"{name} cannot be trained with it; for those say --backend {name}."
-            )
+def _check_space_quickly(path: Path) -> Space | None:
+    """Say what is wrong with a declared space before seconds are spent on starting Keras; None is not known yet."""
+    return load_space(path) if is_declarative(path) else None
 
 
-def _check_space_quickly(path: Path) -> None:
-    """Say what is wrong with a declared space before seconds are spent on starting Keras."""
-    if is_declarative(path):
-        load_space(path)
+def _check_until(limits: Limits, objective: str | None) -> None:
+    if limits.until is not None and objective is not None:
+        parsed = Objective.parse(objective)
+        limits.until.check(parsed.metric, parsed.maximize)
 
 
 def _check_writable(folder: StudyFolder) -> None:
     """Refuse a results folder that cannot be written, before anything is loaded and without leaving anything behind."""
-    existing = folder.path
-    while not existing.exists():
-        existing = existing.parent
+    try:
+        existing = existing_folder(folder.path)
+    except OSError as error:
+        raise StudyError(f"The study cannot be written to {folder.path}: {error.strerror}.") from error
     if not existing.is_dir() or not os.access(existing, os.W_OK | os.X_OK):
         raise StudyError(
             f"The study cannot be written to {folder.path}: {existing} is not a folder that you may write. "

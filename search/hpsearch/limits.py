@@ -60,6 +60,23 @@ class Target:
                 'such as "val_accuracy>=0.95".'
             ) from None
 
+    def check(self, metric: str, maximize: bool) -> None:
+        """Refuse a target that the objective of a study makes true at once.
+
+        Args:
+            metric: Of the objective.
+            maximize: Whether more of it is better.
+
+        Raises:
+            InputError: It is one, with the sign that was meant.
+        """
+        if self.metric == metric and maximize == self.comparison.startswith("<"):
+            meant = self.comparison.translate(str.maketrans("<>", "><"))
+            raise InputError(
+                f'--until got "{self}", which the first epoch reaches, for the study makes {metric} '
+                f'{"large" if maximize else "small"}; say "{self.metric}{meant}{self.value:g}".'
+            )
+
     def reached(self, metrics: Mapping[str, float]) -> bool:
         """Whether an epoch reaches it.
 

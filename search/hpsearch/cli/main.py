@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import importlib
 import os
+import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 import click
@@ -37,6 +38,17 @@ _COMMANDS = {
 
 class _Commands(click.Group):
     """Imports a command when it is called, and shows errors meant for people without a traceback."""
+
+    def main(self, *args: Any, **kwargs: Any) -> Any:
+        _open_streams()
+        try:
+            return super().main(*args, **kwargs)
+        except OSError as error:
+            # Whatever a command does not tell in words of its own: which file, and what is wrong with it.
+            where = f"{error.filename} cannot be used" if error.filename else "A file or standard output cannot be used"
+            with suppress(OSError):
+                click.echo(f"Error: {where}: {error.strerror or error}.", err=True)
+            sys.exit(1)
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return list(_COMMANDS)
@@ -79,6 +91,17 @@ class _Commands(click.Group):
         except KeyboardInterrupt:
             click.echo("Stopped.", err=True)
             ctx.exit(130)
+
+
+def _open_streams() -> None:
+    """Give standard streams that are closed to the null device: the first file that is opened would take the place."""
+    for number, name, mode in ((0, "stdin", "r"), (1, "stdout", "w"), (2, "stderr", "w")):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # takes the lowest number that is free, which is this
+        if getattr(sys, name) is None:
+            setattr(sys, name, os.fdopen(number, mode, encoding="utf-8", closefd=False))
 
 
 @contextmanager

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from hpsearch.errors import InputError
+from hpsearch.errors import InputError, OutputError
 from hpsearch.wording import amount, count, duration, one_line, score, signed, size
 
 if TYPE_CHECKING:
@@ -78,9 +78,17 @@ def say(text: str = "") -> None:
 
     Args:
         text: One or more lines.
+
+    Raises:
+        OutputError: It cannot be written.
     """
     encoding = getattr(sys.stdout, "encoding", None) or "utf-8"
-    click.echo(text.encode(encoding, "replace").decode(encoding))
+    try:
+        click.echo(text.encode(encoding, "replace").decode(encoding))
+    except OSError as error:
+        if isinstance(error, BrokenPipeError):  # who reads has seen enough
+            raise
+        raise OutputError(f"Standard output cannot be written: {error.strerror}.") from error
 
 
 def tell(text: str) -> None:

@@ -12,7 +12,7 @@ from hpsearch.data.locate import find
 from hpsearch.data.tables import Table
 from hpsearch.errors import DataError, did_you_mean
 
-__all__ = ["with_classes"]
+__all__ = ["number_of", "with_classes"]
 
 MOST_CLASSES = 50
 """More different labels that are all numbers are taken for an amount."""
@@ -49,15 +49,22 @@ def _labels(data: Table, data_dir: Path | None) -> tuple[str, ...]:
             f"The column {data.label!r} of {found.path} holds one class only, {labels.pop()!r}; a classifier needs two "
             "or more."
         )
-    numbers = {label: _number(label) for label in labels}
+    numbers = {label: number_of(label) for label in labels}
     if None in numbers.values():
         return tuple(sorted(labels))
-    if len(labels) > MOST_CLASSES:
+    # "0" and "0.0" are one class; the shortest spelling is its name.
+    shortest = {numbers[label]: label for label in sorted(labels, key=lambda label: (-len(label), label))}
+    if len(shortest) < 2:
         raise DataError(
-            f"The column {data.label!r} of {found.path} holds {len(labels)} different numbers, which look like an "
+            f"The column {data.label!r} of {found.path} holds one number only, {min(labels)}; a classifier needs two "
+            "or more."
+        )
+    if len(shortest) > MOST_CLASSES:
+        raise DataError(
+            f"The column {data.label!r} of {found.path} holds {len(shortest)} different numbers, which look like an "
             "amount; write amount=True, or make classes of it with cuts=(100, 200), or name them all with classes=."
         )
-    return tuple(sorted(labels, key=lambda label: (numbers[label], label)))
+    return tuple(label for _, label in sorted(shortest.items(), key=lambda each: (each[0] or 0.0, each[1])))
 
 
 def _check_photos(data: Table, data_dir: Path | None) -> None:
@@ -78,7 +85,12 @@ def _check_photos(data: Table, data_dir: Path | None) -> None:
     )
 
 
-def _number(text: str) -> float | None:
+def number_of(text: str) -> float | None:
+    """What a text is as a number; None where it is none.
+
+    Args:
+        text: Such as a label.
+    """
     try:
         return float(text)
     except ValueError:

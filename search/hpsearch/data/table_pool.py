@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hpsearch.data.batches import Batch, Indices, Pool
+from hpsearch.data.classes import number_of
 from hpsearch.data.csvs import Sheet, numbers, read_csv, required, texts
 from hpsearch.data.declarations import Named
 from hpsearch.data.parts import Rows
@@ -60,6 +61,10 @@ def _labels(data: Table, sheet: Sheet) -> NDArray[Any]:
         amounts = numbers(sheet, data.label, data.missing)
         return np.searchsorted(np.array(data.cuts), np.array(amounts), side="right").astype(np.int64)
     places = {name: label for label, name in enumerate(data.class_names)}
+    by_number = {number_of(name): label for name, label in places.items()}
+    places |= {
+        cell: by_number[n] for cell in {*cells} - {*places} if (n := number_of(cell)) is not None and n in by_number
+    }
     for row, cell in enumerate(cells):
         if cell not in places:
             declared = ", ".join(data.class_names[:10]) + (", ..." if len(data.class_names) > 10 else "")

@@ -8,10 +8,13 @@ import os
 import selectors
 import shutil
 import signal
+import subprocess
+import sys
 import time
 from collections import deque
 from collections.abc import Iterable, Sequence
 from multiprocessing.process import BaseProcess
+from pathlib import Path
 from typing import Any
 
 import psutil
@@ -305,11 +308,31 @@ class LocalExecutor:
 def _started(environment: dict[str, str], serve: Serve | None) -> tuple[Pipe, BaseProcess]:
     """A process from the fork server; where that was killed, from a new one."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    reason = ""
     for attempt in range(_ATTEMPTS):
         time.sleep(0.1 * attempt)  # a fork server that was killed a moment ago does not yet count as dead
-        with contextlib.suppress(EOFError, OSError):
+        try:
             return _forked(environment, serve)
-    raise WorkerDied("no worker process could be started: the process that loads Keras for it ends at once.")
+        except (EOFError, ConnectionError):
+            reason = ""
+        except OSError as error:
+            reason = error.strerror or str(error)
+    raise WorkerDied(f"no worker process could be started: {reason or _why_it_ends()}.")
+
+
+def _why_it_ends() -> str:
+    """Why the process that loads Keras ends at once, as one says that does nothing else."""
+    command = [sys.executable, "-c", "import hpsearch.training.fit"]
+    path = os.pathsep.join([str(Path(__file__).resolve().parents[2]), *filter(None, [os.environ.get("PYTHONPATH")])])
+    try:
+        done = subprocess.run(
+            command, env={**os.environ, "PYTHONPATH": path}, capture_output=True, text=True, timeout=120, check=False
+        )
+    except (OSError, subprocess.TimeoutExpired) as error:
+        return f"the process that loads Keras for it ends at once ({error})"
+    lines = [line for line in done.stderr.splitlines() if line.strip()] if done.returncode else []
+    how = f"signal {-done.returncode}" if done.returncode < 0 else f"exit code {done.returncode}"
+    return f"the process that loads Keras for it ends at once, with {how}{f': {lines[-1].strip()}' if lines else ''}"
 
 
 def _forked(environment: dict[str, str], serve: Serve | None) -> tuple[Pipe, BaseProcess]:

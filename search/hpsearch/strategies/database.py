@@ -161,7 +161,9 @@ def check_database(path: Path) -> None:
         # Not read-only: what was killed in the middle of a write has to be taken back first. It is not created either.
         with contextlib.closing(sqlite3.connect(f"file:{quote(str(path))}?mode=rw", uri=True)) as connection:
             tables = {row[0] for row in connection.execute("SELECT name FROM sqlite_master WHERE type='table'")}
-    except sqlite3.Error as error:
+    except sqlite3.DatabaseError as error:
+        if isinstance(error, sqlite3.OperationalError):  # the disk, and not what is in the file
+            raise StudyError(f"{path} cannot be read or written ({error}); is the disk full or read-only?") from error
         raise StudyError(f"{path} is not an SQLite database ({error}); {_WAY_OUT}") from error
     if tables and "studies" not in tables:
         raise StudyError(f"{path} is an SQLite database, but not one of Optuna; {_WAY_OUT}")

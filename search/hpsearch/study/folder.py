@@ -235,6 +235,8 @@ class StudyFolder:
 
 
 _FINALS = "finals"
+_LONGEST = 200
+"""Characters of a name; most file systems take 255 bytes."""
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 
 
@@ -244,9 +246,11 @@ def checked_name(name: str) -> str:
     Raises:
         StudyError: It cannot.
     """
-    if not _NAME.fullmatch(name):
+    if not _NAME.fullmatch(name) or len(name) > _LONGEST:
+        got = repr(name) if len(name) <= _LONGEST else f"a name of {len(name)} characters"
         raise StudyError(
-            f"--study got {name!r}; allowed: letters, digits, '.', '_' and '-', beginning with a letter or digit."
+            f"--study got {got}; allowed: at most {_LONGEST} letters, digits, '.', '_' and '-', beginning with a "
+            "letter or digit."
         )
     return name
 

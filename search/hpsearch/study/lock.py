@@ -149,7 +149,10 @@ def _lock(path: Path, descriptor: int, *, shared: bool) -> bool:
                 "from writing to one study; choose a folder on another disk with --results."
             ) from error
         if error.errno not in (errno.EWOULDBLOCK, errno.EAGAIN, errno.EACCES):
-            raise
+            raise StudyError(
+                f"The lock {path} can be neither taken nor looked at: {error.strerror}; choose a folder on another "
+                "disk with --results."
+            ) from error
         return False
     return True
 

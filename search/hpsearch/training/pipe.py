@@ -201,6 +201,9 @@ def refusal(error: Exception) -> Refused:
     """
     if isinstance(error, HpsearchError):
         return Refused(str(error), error.exit_code)
+    if isinstance(error, ImportError):  # a user's own are told with the line of the space file
+        what = " ".join(str(error).split())
+        return Refused(f"What trains cannot be loaded here ({what}); install it anew, or say another --backend.", 1)
     return Refused(f"{type(error).__name__}: {error}\n{''.join(traceback.format_exception(error))}", 1)
 
 

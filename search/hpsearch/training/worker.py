@@ -65,15 +65,15 @@ def _serve(pipe: Pipe) -> None:
     if said.data_dir is not None:
         # Where a space file itself looks; the fork server may be older than what the command line said.
         os.environ["HPSEARCH_DATA_DIR"] = str(said.data_dir)
-    from hpsearch.training.devices import XLA, set_xla
-
-    set_xla(os.environ.get(XLA, "auto"))
     if isinstance(first, InLane):
         from hpsearch.training.lanes import Lanes
 
         Lanes(pipe.connection).serve(first)
     try:
         with printing_to(Path(os.devnull)):
+            from hpsearch.training.devices import XLA, set_xla
+
+            set_xla(os.environ.get(XLA, "auto"))
             if not isinstance(first, Setup):
                 pipe.send(_answer(first, pipe))
                 return
