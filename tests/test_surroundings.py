@@ -13,14 +13,16 @@ import pytest
 
 from hpsearch.cli.main import main
 from hpsearch.cli.output import say
-from hpsearch.errors import InputError, OutputError, StudyError
+from hpsearch.errors import InputError, OutputError, RunError, StudyError
 from hpsearch.events import Patient, Silent
 from hpsearch.executors import local, server
 from hpsearch.executors.base import WorkerDied
 from hpsearch.limits import Target
-from hpsearch.strategies.database import check_database
+from hpsearch.running import writing_record
+from hpsearch.strategies.database import StorageError, check_database
 from hpsearch.study.folder import StudyFolder, checked_name
 from hpsearch.training.pipe import refusal
+from studies import begin
 
 SOURCE = Path(__file__).resolve().parents[1] / "search"
 START = [sys.executable, "-c", "from hpsearch.cli.main import main; main(prog_name='hpsearch')"]
@@ -195,3 +197,42 @@ class TestUntil:
         said = cli("run", "spaces/digits.py", "--until", "val_accuracy<=0.9", "--results", tmp_path)
         assert 'say "val_accuracy>=0.9"' in said.sentence
         assert not any(tmp_path.iterdir())
+
+
+class TestLostStudy:
+    """A run whose lock or folder is taken away notices before its next write, and writes nothing more."""
+
+    @pytest.fixture
+    def study(self, tmp_path):
+        return begin(tmp_path, "ants")
+
+    def test_a_lock_that_was_removed(self, study):
+        with study.writing():
+            study.check_held()
+            (study.path / "lock").unlink()
+            with pytest.raises(RunError, match=r"ants/lock was removed, or the folder was moved, while this run wrote"):
+                study.check_held()
+            with StudyFolder(study.path).writing():  # another run
+                assert study.lost
+        assert not study.lost
+
+    def test_a_folder_that_was_moved(self, study, tmp_path):
+        with study.writing():
+            study.path.rename(tmp_path / "bees")
+            assert study.lost
+
+    def test_a_database_that_was_removed_is_named(self, study):
+        with pytest.raises(
+            RunError, match=r"ants/study\.db was removed or moved while this run wrote to it; put it back"
+        ):
+            with writing_record(study):
+                raise StorageError("An exception is raised during the commit.")
+
+    def test_what_lies_below_is_said(self, study):
+        study.database.touch()
+        with pytest.raises(RunError, match=r"cannot be written: file is not a database\. The same command goes on"):
+            with writing_record(study):
+                try:
+                    raise OSError("file is not a database")
+                except OSError as error:
+                    raise StorageError("An exception is raised during the commit.") from error

@@ -90,7 +90,7 @@ def run_repeats(
             _check_same(study, ready, repeats)
             with folder.writing():
                 _open_record(study)
-                coordinator = _coordinator(study, ready, repeats, executor, workplace)
+                coordinator = _coordinator(study, folder, ready, repeats, executor, workplace)
                 with _shown(show, ready, coordinator, on_ended) as watcher, heeding_signals(coordinator, watcher):
                     coordinator.run(watcher)
     finally:
@@ -116,9 +116,14 @@ def _open_record(study: StudyFolder) -> None:
 
 
 def _coordinator(
-    study: StudyFolder, ready: Ready, repeats: Sequence[Repeat], executor: LocalExecutor, workplace: Workplace
+    study: StudyFolder,
+    folder: StudyFolder,
+    ready: Ready,
+    repeats: Sequence[Repeat],
+    executor: LocalExecutor,
+    workplace: Workplace,
 ) -> Coordinator:
-    folder, info = study.finals, study.info()
+    info = study.info()
     answers = {repeat.label: repeat.finalist.answers for repeat in repeats}
     maximize = Objective.parse(info.objective).maximize
     strategy = opened(folder, lambda: Repeats(folder.database, maximize=maximize, answers=answers))

@@ -115,7 +115,19 @@ def writing_record(folder: StudyFolder) -> Iterator[None]:
     except BrokenPipeError:
         raise  # nobody reads what the command prints any more
     except (OSError, StorageError) as error:
-        reason = " ".join(str(error).split())
+        folder.check_held()
+        if not folder.database.exists():
+            raise RunError(
+                f"{folder.database} was removed or moved while this run wrote to it; put it back, and the same command "
+                "goes on."
+            ) from error
         raise RunError(
-            f"The record in {folder.path} cannot be written: {reason}. The same command goes on from here."
+            f"The record in {folder.path} cannot be written: {_first_cause(error)}. The same command goes on from here."
         ) from error
+
+
+def _first_cause(error: BaseException) -> str:
+    """What the system or SQLite said, below what Optuna and SQLAlchemy made of it."""
+    while error.__cause__ is not None:
+        error = error.__cause__
+    return " ".join(str(getattr(error, "orig", None) or error).split()).rstrip(".")

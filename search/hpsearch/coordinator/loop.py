@@ -235,6 +235,7 @@ class Coordinator:
 
     def _on_start(self, slot: int, message: Ready | Refused) -> None:
         if isinstance(message, Refused):
+            self.folder.check_held()  # which would explain it
             raise RunError(f"A worker could not start: {message.sentence}")
         if message.data_fingerprint != self.ready.data_fingerprint:
             raise RunError("The data changed while the search was running; put it back and give the same command.")

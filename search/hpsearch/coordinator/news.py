@@ -57,6 +57,8 @@ class News:
         self._write("ended", why, [], sync=True)
 
     def _write(self, state: RunState, note: str, slots: list[LiveSlot], *, sync: bool = False) -> None:
+        if self.folder.lost:
+            return
         live = Live(
             pid=os.getpid(),
             host=socket.gethostname(),

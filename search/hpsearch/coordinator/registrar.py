@@ -83,8 +83,9 @@ class Registrar:
             write: It; doing it twice must be the same as doing it once.
 
         Raises:
-            RunError: Somebody stopped the run while it waited.
+            RunError: Somebody stopped the run while it waited, or the study is not held any more.
         """
+        self.folder.check_held()
         waited = False
 
         def wait(error: Exception) -> None:

@@ -12,7 +12,7 @@ from difflib import unified_diff
 from pathlib import Path
 from typing import Any, Literal
 
-from hpsearch.errors import StudyError, did_you_mean
+from hpsearch.errors import RunError, StudyError, did_you_mean
 from hpsearch.study.atomic import read_json, write_json, write_text
 from hpsearch.study.lock import Holder, Taken, holder_of, locked
 from hpsearch.study.trial import Trial, TrialFolder
@@ -82,6 +82,7 @@ class StudyFolder:
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        self._held: int | None = None  # the descriptor of the lock while this process writes
 
     @property
     def name(self) -> str:
@@ -218,7 +219,8 @@ class StudyFolder:
             try:
                 self.path.mkdir(parents=True, exist_ok=True)
                 before = self._lock.stat() if self._lock.exists() else None
-                stack.enter_context(locked(self._lock))
+                self._held = stack.enter_context(locked(self._lock))
+                stack.callback(self._let_go)
                 if before is not None and not continues:
                     os.utime(self._lock, ns=(before.st_atime_ns, before.st_mtime_ns))
             except Taken as taken:
@@ -232,6 +234,31 @@ class StudyFolder:
                     "--results."
                 ) from error
             yield
+
+    @property
+    def lost(self) -> bool:
+        """Whether the lock that this process took is not the study's any more: removed by hand, or moved with it."""
+        if self._held is None:
+            return False
+        try:
+            return not os.path.samestat(os.fstat(self._held), self._lock.stat())
+        except OSError:
+            return True
+
+    def check_held(self) -> None:
+        """Stop before anything is written that might be another's.
+
+        Raises:
+            RunError: The study is `lost`.
+        """
+        if self.lost:
+            raise RunError(
+                f"{self._lock} was removed, or the folder was moved, while this run wrote to study {self.name}; it has "
+                "stopped writing. Put the folder back where it was, and the same command goes on."
+            )
+
+    def _let_go(self) -> None:
+        self._held = None
 
 
 _FINALS = "finals"

@@ -78,11 +78,14 @@ os.register_at_fork(after_in_child=_let_go)
 
 
 @contextmanager
-def locked(path: Path) -> Iterator[None]:
+def locked(path: Path) -> Iterator[int]:
     """Hold a lock file; its text names the holder, the lock itself is the kernel's.
 
     Args:
         path: The file; made when it is missing, and left behind.
+
+    Returns:
+        Its descriptor, which tells the file from another one that takes its place.
 
     Raises:
         Taken: Another process holds it.
@@ -101,7 +104,7 @@ def locked(path: Path) -> Iterator[None]:
         with contextlib.suppress(OSError):  # a full disk: the lock holds without a text
             os.pwrite(descriptor, text, 0)
             os.ftruncate(descriptor, len(text))
-        yield
+        yield descriptor
     finally:
         _close(descriptor)
 
