@@ -222,17 +222,14 @@ class TestLostStudy:
             assert study.lost
 
     def test_a_database_that_was_removed_is_named(self, study):
-        with pytest.raises(
-            RunError, match=r"ants/study\.db was removed or moved while this run wrote to it; put it back"
-        ):
-            with writing_record(study):
-                raise StorageError("An exception is raised during the commit.")
+        sentence = r"ants/study\.db was removed or moved while this run wrote to it; put it back"
+        with pytest.raises(RunError, match=sentence), writing_record(study):
+            raise StorageError("An exception is raised during the commit.")
 
     def test_what_lies_below_is_said(self, study):
         study.database.touch()
-        with pytest.raises(RunError, match=r"cannot be written: file is not a database\. The same command goes on"):
-            with writing_record(study):
-                try:
-                    raise OSError("file is not a database")
-                except OSError as error:
-                    raise StorageError("An exception is raised during the commit.") from error
+        error = StorageError("An exception is raised during the commit.")
+        error.__cause__ = OSError("file is not a database")
+        sentence = r"cannot be written: file is not a database\. The same command goes on"
+        with pytest.raises(RunError, match=sentence), writing_record(study):
+            raise error
