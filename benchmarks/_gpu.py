@@ -95,7 +95,9 @@ class Setting:
         """
         given = {**asdict(self), "job": job, "work": str(self.work), "parent": os.getpid()}
         site = os.pathsep.join(filter(None, [str(self.work / "site"), os.environ.get("PYTHONPATH", "")]))
-        xla = " ".join([os.environ.get("XLA_FLAGS", ""), *([_QUICK] if self.tiny and job is None else []), flags]).strip()
+        xla = " ".join(
+            [os.environ.get("XLA_FLAGS", ""), *([_QUICK] if self.tiny and job is None else []), flags]
+        ).strip()
         known = {**os.environ, "PYTHONPATH": site, **({"XLA_FLAGS": xla} if xla else {})}
         known["HPSEARCH_CACHE"] = str(self.work / "cache" / self.part)  # nothing that another part compiled is known
         command = [sys.executable, str(GPU), "part", function, json.dumps(given)]

@@ -11,6 +11,7 @@ import statistics
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 import torch
@@ -111,9 +112,7 @@ class Network(nn.Module):
         self.whiten.weight.requires_grad = False
         self.whiten.weight.data[:] = _whitening(train.x[:5000])
         widths = (24, *terms.widths)
-        self.body = nn.Sequential(
-            nn.GELU(), *(_group(*pair) for pair in zip(widths, widths[1:], strict=False)), nn.MaxPool2d(3)
-        )
+        self.body = nn.Sequential(nn.GELU(), *(_group(*pair) for pair in pairwise(widths)), nn.MaxPool2d(3))
         self.head = nn.Linear(widths[-1], 10, bias=False)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
@@ -183,7 +182,7 @@ def _batches(train: Images, terms: Terms) -> Iterator[tuple[torch.Tensor, torch.
 
 
 def _accuracy(network: Network, test: Images) -> float:
-    """The share of right answers, each the mean over the image, two moved by a pixel, and the mirror images of these."""
+    """The share of right answers, each of the mean over the image, two moved by a pixel, and their mirror images."""
     network.eval()
     right = 0
     side = test.x.shape[-1]
@@ -191,8 +190,6 @@ def _accuracy(network: Network, test: Images) -> float:
         for x, labels in zip(test.x.split(2000), test.labels.split(2000), strict=True):
             padded = functional.pad(x, (1,) * 4, mode="reflect")
             views = ((x, 0.5), (padded[:, :, :side, :side], 0.25), (padded[:, :, 2:, 2:], 0.25))
-            answers = sum(
-                share * (network(view).float() + network(view.flip(-1)).float()) for view, share in views
-            )
+            answers = sum(share * (network(view).float() + network(view.flip(-1)).float()) for view, share in views)
             right += int((torch.as_tensor(answers).argmax(dim=1) == labels).sum())
     return right / len(test.x)

@@ -38,7 +38,7 @@ WHEELS = (
     "sqlalchemy",
     "greenlet",
 )
-"""What hpsearch needs and a machine with JAX and torch lacks; versions are those of constraints.txt where it says any."""
+"""What hpsearch needs and a machine with JAX and torch lacks; the versions of constraints.txt where it says any."""
 
 
 def prepare(data: Path | None, python: str) -> None:
@@ -72,7 +72,9 @@ def check_size(folder: Path) -> None:
     """
     size = sum(file.stat().st_size for file in folder.rglob("*") if file.is_file()) / 2**20
     if size > MOST:
-        raise SystemExit(f"{folder.name}/ holds {size:.1f} MiB, and {MOST} MiB are allowed; take out what is not needed.")
+        raise SystemExit(
+            f"{folder.name}/ holds {size:.1f} MiB, and {MOST} MiB are allowed; take out what is not needed."
+        )
     print(f"{folder.name}/ holds {size:.1f} MiB of wheels and images.")  # noqa: T201  # for whoever carries it
 
 

@@ -9,9 +9,10 @@ import shutil
 import signal
 import threading
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
-__all__ = ["adopt", "age", "end_family", "end_in_time"]
+__all__ = ["adopt", "age", "end_family", "ending"]
 
 SECONDS = 5.0
 """So long a process that was killed may take to be gone."""
@@ -42,8 +43,9 @@ def end_family() -> None:
         time.sleep(0.01)
 
 
-def end_in_time(parent: int, deadline: float, work: Path | None) -> None:
-    """End this process and all below it when its parent is gone, or ought to have ended it.
+@contextlib.contextmanager
+def ending(parent: int, deadline: float, work: Path | None) -> Iterator[None]:
+    """While this lasts, end this process and all below it when its parent is gone, or ought to have ended it.
 
     Args:
         parent: The process that started this one.
@@ -51,16 +53,25 @@ def end_in_time(parent: int, deadline: float, work: Path | None) -> None:
         work: The folder of the parent, which goes with it; None leaves that to others.
     """
     adopt()
+    over = threading.Event()
 
     def watch() -> None:
         while os.getppid() == parent and time.monotonic() < deadline + LATE:
-            time.sleep(LOOK)
+            if over.wait(LOOK):
+                return
         end_family()
         if work is not None and os.getppid() != parent:
             shutil.rmtree(work, ignore_errors=True)
         os._exit(1)
 
-    threading.Thread(target=watch, daemon=True).start()
+    threading.Thread(
+        target=watch
+    ).start()
+    try:
+        yield
+    finally:
+        if os.getppid() == parent:
+            over.set()
 
 
 def _below(process: int) -> list[int]:

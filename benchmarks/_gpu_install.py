@@ -90,7 +90,9 @@ def _backwards() -> bool:
         return jax.lax.conv_general_dilated(x, kernel, (1, 1), "VALID", dimension_numbers=names).sum()
 
     found = jax.jit(jax.grad(total))(kernel)
-    right = [[x[:, row : row + 14, column : column + 14].sum(axis=(0, 1, 2)) for column in range(3)] for row in range(3)]
+    right = [
+        [x[:, row : row + 14, column : column + 14].sum(axis=(0, 1, 2)) for column in range(3)] for row in range(3)
+    ]
     return bool(np.allclose(found, np.repeat(np.array(right)[..., None], 8, axis=-1), rtol=1e-2))
 
 

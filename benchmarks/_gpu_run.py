@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import shutil
 import signal
 import subprocess
@@ -22,8 +21,8 @@ from _gpu_sheet import Sheet
 __all__ = ["Part", "Plan", "run"]
 
 LOOK = 0.1
-END = 2.0
-"""Seconds that are left at the end for killing and writing."""
+END = 4.0
+"""Seconds that are left at the end for killing, writing and deleting."""
 TOLD = 2000
 """So many characters of what a part printed are shown where it gave no figure."""
 

@@ -98,6 +98,8 @@ class Sheet:
             shutil.copyfile(picture, self._output / _NEW)
             (self._output / _NEW).replace(self._output / f"{self._name}.png")
             picture.unlink()
+            self._found["parts"][self._part]["notes"].append(f"![{self._name}]({self._name}.png)")
+            self._write()
         if whole:
             self._write()
 
@@ -133,7 +135,7 @@ class Sheet:
         seeds = "" if not part["seeds"] else f" Seeds: {part['seeds']}."
         ended = f"{part['seconds']:.0f} s of {part['limit']:.0f} s; {part['ended']}."
         said = [f"## {name}", f"{self._parts[name][0]}{seeds} ({ended})", *part["notes"]]
-        return "\n\n".join([*said, _table(part["rows"])] if part["rows"] else [*said, "No figure."])
+        return "\n\n".join([*said, *([_table(part["rows"])] if part["rows"] else [])])
 
 
 _NEW = ".new"

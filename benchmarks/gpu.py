@@ -19,33 +19,39 @@ from importlib import import_module
 from pathlib import Path
 
 from _gpu import ROOT, Setting
-from _gpu_family import age, end_in_time
+from _gpu_family import age, ending
 from _gpu_run import Part, Plan, run
 
 INSTALL = "Seconds until what is missing was installed and the images were decoded; and whether JAX calculates rightly."
 COLD = (
-    "A trial in a new process that knows no compiled program, stage by stage: seconds, compilations by XLA, and seconds "
-    "of these; some epochs, then reckoned for all of the recipe."
+    "A trial in a new process that knows no compiled program, stage by stage: seconds, compilations by XLA, and "
+    "seconds of these; some epochs, then reckoned for all of the recipe."
 )
-TRIALS = "Random search of the space of the race, 12 epochs a trial, from the first trial's start to the last one's end."
+TRIALS = (
+    "Random search of the space of the race, 12 epochs a trial, from the first trial's start to the last one's end."
+)
 PLANS = {
     "stages": Plan(
         "stages",
         (
             Part("install", 25, 10, INSTALL, seeds=0, first=True),
-            Part("cold", 75, 45, COLD, grows=True),
-            Part("trials", 70, 35, TRIALS),
-            Part("peer", 70, 18, f"Keras Tuner's RandomSearch on JAX: same images, choices and epochs. {TRIALS}"),
+            Part("cold", 75, 50, COLD, grows=True),
+            Part("trials", 70, 50, TRIALS),
+            Part("peer", 70, 20, f"Keras Tuner's RandomSearch on JAX: same images, choices and epochs. {TRIALS}"),
         ),
     ),
     "sweep": Plan(
         "sweep",
         (
             Part("install", 20, 10, INSTALL, seeds=0, first=True),
-            Part("ceiling", 25, 12, "What these images allow: a network of airbench's kind, on the test part.", seeds=3),
-            Part("search", 245, 40, "Search of `spaces/cifar_fast.py`, the networks made by hand first.", grows=True),
-            Part("refit", 40, 28, "The best of the search, trained again on train and validation; the test part, once."),
-            Part("autotune", 25, 14, "A cold trial of two epochs by `--xla_gpu_autotune_level`, all at the same time."),
+            Part(
+                "ceiling", 25, 12, "What these images allow: a network of airbench's kind, on the test part.", seeds=3
+            ),
+            Part("search", 245, 50, "Search of `spaces/cifar_fast.py`, the networks made by hand first.", grows=True),
+            Part(
+                "refit", 40, 40, "The best of the search, trained again on train and validation; the test part, once."
+            ),
+            Part("autotune", 25, 16, "A cold trial of two epochs by `--xla_gpu_autotune_level`, all at the same time."),
             Part("picture", 5, 5, "The best validation accuracy over the minutes.", seeds=0, wanted=False),
         ),
     ),
@@ -91,8 +97,8 @@ def main() -> None:
 
 def _part(function: str, given: dict[str, object]) -> None:
     setting = Setting.heard(given)
-    end_in_time(int(str(given["parent"])), setting.deadline, None if setting.job else setting.work)
-    getattr(import_module(FUNCTIONS[function]), function)(setting)
+    with ending(int(str(given["parent"])), setting.deadline, None if setting.job else setting.work):
+        getattr(import_module(FUNCTIONS[function]), function)(setting)
 
 
 if __name__ == "__main__":
