@@ -64,9 +64,7 @@ def ending(parent: int, deadline: float, work: Path | None) -> Iterator[None]:
             shutil.rmtree(work, ignore_errors=True)
         os._exit(1)
 
-    threading.Thread(
-        target=watch
-    ).start()
+    threading.Thread(target=watch).start()
     try:
         yield
     finally:
