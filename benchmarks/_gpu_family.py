@@ -19,6 +19,8 @@ SECONDS = 5.0
 LATE = 2.0
 """So long after its deadline a process ends itself, where nobody ended it."""
 LOOK = 0.1
+YOUNG = 60.0
+"""Who asks for its age is younger; systems within systems may count from another moment."""
 _SUBREAPER = 36  # PR_SET_CHILD_SUBREAPER of <linux/prctl.h>
 
 
@@ -30,7 +32,8 @@ def adopt() -> None:
 def age() -> float:
     """Seconds since this process began, as the system counts them: also as the shell that it took the place of."""
     ticks = int(_stat("self")[19])
-    return time.clock_gettime(time.CLOCK_BOOTTIME) - ticks / os.sysconf("SC_CLK_TCK")
+    seconds = time.clock_gettime(time.CLOCK_BOOTTIME) - ticks / os.sysconf("SC_CLK_TCK")
+    return seconds if 0 <= seconds < YOUNG else 0.0
 
 
 def end_family() -> None:

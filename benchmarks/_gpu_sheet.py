@@ -133,7 +133,7 @@ class Sheet:
 
     def _section(self, name: str, part: Mapping[str, Any]) -> str:
         seeds = "" if not part["seeds"] else f" Seeds: {part['seeds']}."
-        ended = f"{part['seconds']:.0f} s of {part['limit']:.0f} s; {part['ended']}."
+        ended = f"{part['seconds']:.0f} s of {part['limit']:.0f} s; {part['ended'].rstrip('.')}."
         said = [f"## {name}", f"{self._parts[name][0]}{seeds} ({ended})", *part["notes"]]
         return "\n\n".join([*said, *([_table(part["rows"])] if part["rows"] else [])])
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
@@ -106,7 +107,10 @@ def ended_trials(results: Path) -> list[Mapping[str, Any]]:
     Args:
         results: The folder.
     """
-    found = (json.loads(path.read_text(encoding="utf-8")) for path in results.glob("*/trials/*/trial.json"))
+    found = []
+    for path in results.glob("*/trials/*/trial.json"):
+        with contextlib.suppress(OSError):  # a trial that turns out to be the double of another is deleted
+            found.append(json.loads(path.read_text(encoding="utf-8")))
     return [trial for trial in found if trial["state"] in ("COMPLETE", "PRUNED") and trial["score"] is not None]
 
 

@@ -12,5 +12,6 @@ case ${OUT:-/} in /*) ;; *) export OUT="$PWD/$OUT" ;; esac
 cd "$(dirname "$0")/.."
 export KERAS_BACKEND=jax
 export XLA_PYTHON_CLIENT_PREALLOCATE=false # several processes share the device
+unset XLA_CLIENT_MEM_FRACTION              # hpsearch says what share each has, in the older word for it
 export PYTHONPATH="$PWD/search${PYTHONPATH:+:$PYTHONPATH}"
 exec "${PYTHON:-python3}" benchmarks/gpu.py "$@" # in its place, so that a signal to this reaches all
