@@ -10,7 +10,6 @@ import tempfile
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from itertools import accumulate
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -37,8 +36,8 @@ class Part:
         tiny: The same where a few images are enough.
         tells: What its table holds, for people.
         seeds: Of how many seeds that is; 0 where it has none.
-        grows: Whether it may also take what those before it left over.
-        first: Whether the others are of no use where it fails.
+        grows: Whether it takes what the others leave, more or less than its seconds.
+        first: Whether the others are of no use where it fails, so that it may take longer.
         wanted: Whether the script fails where it gave no figure.
     """
 
@@ -107,9 +106,11 @@ def run(
 def _all(plan: Plan, sheet: Sheet, work: Path, tiny: bool, begun: float, start: Start) -> int:
     missing = []
     limits = [part.tiny if tiny else part.seconds for part in plan.parts]
-    for part, limit, end in zip(plan.parts, limits, accumulate(limits), strict=True):
-        last = begun + end - END  # what comes after it keeps its seconds
-        deadline = last if part.grows else min(last, time.monotonic() + limit)
+    for place, (part, limit) in enumerate(zip(plan.parts, limits, strict=True)):
+        # What comes later keeps its seconds, but for a part that takes what there is.
+        later = zip(plan.parts[place + 1 :], limits[place + 1 :], strict=True)
+        last = begun + sum(limits) - END - sum(seconds for each, seconds in later if not each.grows)
+        deadline = last if part.grows or part.first else min(last, time.monotonic() + limit)
         sheet.begins(part.name, deadline - time.monotonic())
         sheet.ended(_done(Setting(plan.name, part.name, work, deadline, tiny), sheet, start))
         if part.wanted and not sheet.rows(part.name):

@@ -34,25 +34,25 @@ PLANS = {
     "stages": Plan(
         "stages",
         (
-            Part("install", 25, 10, INSTALL, seeds=0, first=True),
-            Part("cold", 75, 50, COLD, grows=True),
-            Part("trials", 70, 50, TRIALS),
-            Part("peer", 70, 20, f"Keras Tuner's RandomSearch on JAX: same images, choices and epochs. {TRIALS}"),
+            Part("install", 25, 8, INSTALL, seeds=0, first=True),
+            Part("cold", 75, 40, COLD, grows=True),
+            Part("trials", 70, 40, TRIALS),
+            Part("peer", 70, 18, f"Keras Tuner's RandomSearch on JAX: same images, choices and epochs. {TRIALS}"),
         ),
     ),
     "sweep": Plan(
         "sweep",
         (
-            Part("install", 20, 10, INSTALL, seeds=0, first=True),
+            Part("install", 20, 8, INSTALL, seeds=0, first=True),
             Part(
-                "ceiling", 25, 12, "What these images allow: a network of airbench's kind, on the test part.", seeds=3
+                "ceiling", 25, 10, "What these images allow: a network of airbench's kind, on the test part.", seeds=3
             ),
-            Part("search", 245, 50, "Search of `spaces/cifar_fast.py`, the networks made by hand first.", grows=True),
+            Part("search", 245, 42, "Search of `spaces/cifar_fast.py`, the networks made by hand first.", grows=True),
             Part(
-                "refit", 40, 40, "The best of the search, trained again on train and validation; the test part, once."
+                "refit", 40, 34, "The best of the search, trained again on train and validation; the test part, once."
             ),
-            Part("autotune", 25, 16, "A cold trial of two epochs by `--xla_gpu_autotune_level`, all at the same time."),
-            Part("picture", 5, 5, "The best validation accuracy over the minutes.", seeds=0, wanted=False),
+            Part("autotune", 25, 12, "A cold trial of two epochs by `--xla_gpu_autotune_level`, all at the same time."),
+            Part("picture", 5, 4, "The best validation accuracy over the minutes.", seeds=0, wanted=False),
         ),
     ),
 }

@@ -157,7 +157,7 @@ def figures(request, tmp_path_factory):
 @pytest.mark.slow
 @pytest.mark.jax
 class TestStages:
-    script, files, needs = "stages", (".json", ".md"), {"peer": "tensorboard"}
+    script, files, needs = "stages", (".json", ".md"), dict[str, str]()
 
     def test_a_cold_trial_is_told_stage_by_stage(self, figures):
         rows = figures["cold"]["rows"]
