@@ -56,12 +56,22 @@ def ending(parent: int, deadline: float, work: Path | None) -> Iterator[None]:
         work: The folder of the parent, which goes with it; None leaves that to others.
     """
     adopt()
-    over = threading.Event()
+    over, halted = threading.Event(), threading.Event()
+
+    def halt(*_: object) -> None:
+        halted.set()
+        time.sleep(2 * SECONDS)
+
+    signal.signal(signal.SIGUSR1, halt)
+    main = threading.get_ident()
 
     def watch() -> None:
         while os.getppid() == parent and time.monotonic() < deadline + LATE:
             if over.wait(LOOK):
                 return
+        # What this process does must neither start others now nor end before all is done.
+        signal.pthread_kill(main, signal.SIGUSR1)
+        halted.wait(1.0)
         end_family()
         if work is not None and os.getppid() != parent:
             shutil.rmtree(work, ignore_errors=True)
