@@ -75,7 +75,7 @@ def run(
     plan: Plan,
     output: Path,
     *,
-    tiny: bool,
+    tiny: float,
     begun: float,
     start: Start = lambda setting: setting.started(setting.part),
 ) -> int:
@@ -84,7 +84,7 @@ def run(
     Args:
         plan: The parts.
         output: The folder for the figures; nothing else is left there.
-        tiny: Whether a few images are enough.
+        tiny: Whether a few images are enough: so many times the seconds that are meant for them; 0 if not.
         begun: When the script began, on the monotonic clock.
         start: Starts the process of a part.
     """
@@ -92,7 +92,7 @@ def run(
     for kind in _KINDS:
         signal.signal(kind, _stop)
     work = Path(tempfile.mkdtemp(prefix="hpsearch-gpu-"))
-    sheet = Sheet(plan.name, {part.name: (part.tells, part.seeds) for part in plan.parts}, output, work, tiny)
+    sheet = Sheet(plan.name, {part.name: (part.tells, part.seeds) for part in plan.parts}, output, work, bool(tiny))
     try:
         return _all(plan, sheet, work, tiny, begun, start)
     except _StoppedError as stopped:
@@ -103,16 +103,16 @@ def run(
         shutil.rmtree(work, ignore_errors=True)
 
 
-def _all(plan: Plan, sheet: Sheet, work: Path, tiny: bool, begun: float, start: Start) -> int:
+def _all(plan: Plan, sheet: Sheet, work: Path, tiny: float, begun: float, start: Start) -> int:
     missing = []
-    limits = [part.tiny if tiny else part.seconds for part in plan.parts]
+    limits = [part.tiny * tiny or part.seconds for part in plan.parts]
     for place, (part, limit) in enumerate(zip(plan.parts, limits, strict=True)):
         # What comes later keeps its seconds, but for a part that takes what there is.
         later = zip(plan.parts[place + 1 :], limits[place + 1 :], strict=True)
         last = begun + sum(limits) - END - sum(seconds for each, seconds in later if not each.grows)
         deadline = last if part.grows or part.first else min(last, time.monotonic() + limit)
         sheet.begins(part.name, deadline - time.monotonic())
-        sheet.ended(_done(Setting(plan.name, part.name, work, deadline, tiny), sheet, start))
+        sheet.ended(_done(Setting(plan.name, part.name, work, deadline, bool(tiny)), sheet, start))
         if part.wanted and not sheet.rows(part.name):
             missing.append(part.name)
         if part.first and sheet.failed(part.name):

@@ -92,7 +92,7 @@ def main() -> None:
         _part(options.function, json.loads(options.setting))
     else:
         output = Path(os.environ.get("OUT") or ROOT / "results" / "reference" / "gpu")
-        sys.exit(run(PLANS[options.command], output, tiny=bool(os.environ.get("TINY")), begun=begun))
+        sys.exit(run(PLANS[options.command], output, tiny=float(os.environ.get("TINY") or 0), begun=begun))
 
 
 def _part(function: str, given: dict[str, object]) -> None:

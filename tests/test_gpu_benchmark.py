@@ -31,7 +31,7 @@ def start(setting):
     return subprocess.Popen(words, stdout=log, stderr=log, start_new_session=True)
 
 parts = tuple(Part(name, {seconds}, {seconds}, "Says it.") for name in WORDS)
-sys.exit(run(Plan("stages", parts), Path({output!r}), tiny=False, begun=time.monotonic() + 4, start=start))
+sys.exit(run(Plan("stages", parts), Path({output!r}), tiny=0, begun=time.monotonic() + 4, start=start))
 """
 PART = """
 import json, os, subprocess, sys, time
@@ -136,7 +136,7 @@ def test_a_folder_that_is_too_large_to_be_carried_is_refused(tmp_path):
 def figures(request, tmp_path_factory):
     """A whole script on a few images: its exit code, and what it wrote."""
     output = tmp_path_factory.mktemp("gpu") / "out"
-    known = {**os.environ, "TINY": "1", "OUT": str(output), "PYTHON": sys.executable}
+    known = {**os.environ, "TINY": "3", "OUT": str(output), "PYTHON": sys.executable}
     done = subprocess.run(
         ["sh", BENCHMARKS / "gpu.sh", request.cls.script], env=known, capture_output=True, text=True, check=False
     )
