@@ -1,4 +1,4 @@
-"""Pictures of recorded curves, of simulated searches and of the race."""
+"""Pictures of recorded curves, of simulated searches, of the race and of a search on a GPU."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from _curves import Curves
 
-__all__ = ["draw_curves", "draw_race", "draw_regrets"]
+__all__ = ["draw_curves", "draw_race", "draw_regrets", "draw_sweep"]
 
 _WIDTH, _HEIGHT = 4.2, 3.2
 """Inches of one space."""
@@ -76,6 +76,24 @@ def draw_race(contestants: Mapping[str, Sequence[Mapping[str, Any]]], seconds: f
     pane.set_xlabel("seconds")
     pane.set_ylabel("best validation accuracy so far")
     pane.set_xlim(0, seconds)
+    pane.legend(fontsize=7, loc="lower right")
+    _save(figure, path)
+
+
+def draw_sweep(curve: Sequence[Sequence[float]], levels: Mapping[str, float], path: Path) -> None:
+    """The best score so far of one search over the minutes, and scores that do not depend on them.
+
+    Args:
+        curve: Pairs: after how many minutes the best score rose, and to what.
+        levels: Those others, by what they are called.
+        path: A .png.
+    """
+    figure, (pane,) = _panes(1, 1.7)
+    pane.step(*np.array(curve).T, where="post", marker="o", markersize=3, label="best validation accuracy so far")
+    for place, (name, score) in enumerate(levels.items()):
+        pane.axhline(score, color=f"C{place + 1}", linewidth=1, linestyle="--", label=f"{name}: {score:.4f}")
+    pane.set_xlabel("minutes")
+    pane.set_ylabel("accuracy")
     pane.legend(fontsize=7, loc="lower right")
     _save(figure, path)
 

@@ -1,18 +1,23 @@
-"""What the parts of `gpu.py` share: where to measure, and how figures are written."""
+"""What the parts of `gpu.sh` share: where they work, until when, and how they say what they measured."""
 
 from __future__ import annotations
 
-import importlib.metadata
 import json
+import os
+import subprocess
+import sys
 import time
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from _machine import machine
+__all__ = ["GPU", "ROOT", "Setting"]
 
-__all__ = ["Setting", "device", "table", "write"]
+GPU = Path(__file__).with_name("gpu.py")
+ROOT = GPU.parents[1]
+_QUICK = "--xla_backend_optimization_level=0"
+"""On a CPU, compiling takes a third; what is compiled is slow."""
 
 
 @dataclass(frozen=True)
@@ -20,63 +25,81 @@ class Setting:
     """How a part is measured.
 
     Args:
-        output: The folder for its figures.
+        script: ``stages`` or ``sweep``.
+        part: Its name.
+        work: The folder for all that nobody wants later.
+        deadline: When it is killed, on the monotonic clock.
         tiny: Whether a few images and steps are enough: to see that it works.
-        seconds: How long a part may take.
-        begun: When it began, on the monotonic clock.
+        job: What a process below the part is to do; None in that of the part.
     """
 
-    output: Path
+    script: str
+    part: str
+    work: Path
+    deadline: float
     tiny: bool
-    seconds: float
-    begun: float = field(default_factory=time.monotonic)
+    job: Mapping[str, Any] | None = None
 
-    def has(self, seconds: float) -> bool:
-        """Whether so many seconds are left; a few images take next to none.
+    @classmethod
+    def heard(cls, given: Mapping[str, Any]) -> Setting:
+        """What `started` gave to a process.
 
         Args:
-            seconds: What the next figure may take.
+            given: As it travelled.
         """
-        return self.tiny or time.monotonic() - self.begun + seconds < self.seconds
+        names = ("script", "part", "deadline", "tiny", "job")
+        return cls(work=Path(given["work"]), **{name: given[name] for name in names})
 
+    @property
+    def data(self) -> Path:
+        """The folder of the images."""
+        return self.work / "data"
 
-def device() -> dict[str, Any]:
-    """The machine and its accelerator."""
-    import jax
+    @property
+    def said(self) -> Path:
+        """The file that takes what was measured, a line each."""
+        return self.work / "said.jsonl"
 
-    found = jax.devices()[0]
-    return {
-        **machine(),
-        "device": found.device_kind,
-        "platform": found.platform,
-        "jax": importlib.metadata.version("jax"),
-    }
+    def left(self) -> float:
+        """Seconds until the deadline."""
+        return self.deadline - time.monotonic()
 
+    def row(self, name: str, **figures: Any) -> None:
+        """Say what was measured; it is on the disk a moment later, whatever happens then.
 
-def table(header: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
-    """Rows as Markdown.
+        Args:
+            name: Of the row, which takes the place of one of this name.
+            figures: By name. Lists are for machines, all others stand in the table, too.
+        """
+        self._say({"row": name, "figures": figures})
 
-    Args:
-        header: Of the columns.
-        rows: Cells, numbers or words.
-    """
-    lines = [header, ["---"] * len(header), *rows]
-    return "\n".join("| " + " | ".join(str(cell) for cell in line) + " |" for line in lines)
+    def note(self, sentence: str) -> None:
+        """Say what is no figure.
 
+        Args:
+            sentence: It.
+        """
+        self._say({"note": sentence})
 
-def write(setting: Setting, name: str, found: Mapping[str, Any], text: str) -> None:
-    """Keep figures as JSON, and as a page for people.
+    def _say(self, said: Mapping[str, Any]) -> None:
+        with self.said.open("a", encoding="utf-8") as file:
+            file.write(json.dumps({"part": self.part, **said}) + "\n")
 
-    Args:
-        setting: Where.
-        name: Of the part.
-        found: The figures.
-        text: What the page says of them.
-    """
-    said = {**device(), **({"tiny": True} if setting.tiny else {}), **found}
-    setting.output.mkdir(parents=True, exist_ok=True)
-    (setting.output / f"{name}.json").write_text(json.dumps(said, indent=1) + "\n", encoding="utf-8")
-    where = f"{said['device']} ({said['platform']}), {said['cores']} cores; JAX {said['jax']}, Keras {said['keras']}"
-    size = " A few images only, to see that it works: these are no figures." if setting.tiny else ""
-    (setting.output / f"{name}.md").write_text(f"# {name}\n\n{where}.{size}\n\n{text}\n", encoding="utf-8")
-    print(text)  # noqa: T201  # the page, on standard output as well
+    def started(self, function: str, job: Mapping[str, Any] | None = None, flags: str = "") -> subprocess.Popen[bytes]:
+        """Begin a part, or a process below one.
+
+        Args:
+            function: What it does; see `gpu.py`.
+            job: What a process below a part is to know; a part has none, and its output goes to ``log.txt``.
+            flags: Of XLA, beside those that are set.
+        """
+        given = {**asdict(self), "job": job, "work": str(self.work), "parent": os.getpid()}
+        site = os.pathsep.join(filter(None, [str(self.work / "site"), os.environ.get("PYTHONPATH", "")]))
+        xla = " ".join(
+            [os.environ.get("XLA_FLAGS", ""), *([_QUICK] if self.tiny and job is None else []), flags]
+        ).strip()
+        known = {**os.environ, "PYTHONPATH": site, **({"XLA_FLAGS": xla} if xla else {})}
+        known["HPSEARCH_CACHE"] = str(self.work / "cache" / self.part)  # nothing that another part compiled is known
+        command = [sys.executable, str(GPU), "part", function, json.dumps(given)]
+        with (self.work / "log.txt").open("ab" if job else "wb") as log:
+            return subprocess.Popen(command, env=known, start_new_session=True, stdout=log, stderr=log)

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import io
 import os
+import shutil
 import subprocess
 import sys
+from collections.abc import Sequence
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -13,12 +15,16 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-__all__ = ["PACKED", "cifar_folder", "prepare"]
+__all__ = ["PACKED", "check_size", "prepare", "unpack"]
 
 ROOT = Path(__file__).resolve().parents[1]
 PACKED = ROOT / ".gpu"
+IMAGES = PACKED / "data" / "cifar10_jpeg.npz"
+PARTS = ("train", "test")
 QUALITY = 75
 """Of the JPEG files that images become; with it, all 60,000 take 19 MB."""
+MOST = 60
+"""MiB that the folder may hold."""
 WHEELS = (
     "keras",
     "keras-tuner",
@@ -32,57 +38,80 @@ WHEELS = (
     "sqlalchemy",
     "greenlet",
 )
-"""What hpsearch needs and JAX's own machine images lack; versions are those of constraints.txt where it says any."""
+"""What hpsearch needs and a machine with JAX and torch lacks; the versions of constraints.txt where it says any."""
 
 
 def prepare(data: Path | None, python: str) -> None:
     """Fill ``.gpu/``: wheels, and the images of CIFAR-10 as JPEG.
 
     Args:
-        data: A file with ``x_train``, ``y_train``, ``x_test`` and ``y_test``, or one that this function wrote; None
-            packs no images.
+        data: A file with ``x_train``, ``y_train``, ``x_test`` and ``y_test``, or with the images as JPEG, as this
+            function writes them; None leaves the images that are there.
         python: The version of Python there, such as ``3.12``.
     """
     wheels = PACKED / "wheels"
-    wheels.mkdir(parents=True, exist_ok=True)
+    shutil.rmtree(wheels, ignore_errors=True)
+    wheels.mkdir(parents=True)
     platforms = [f"--platform=manylinux{tag}_x86_64" for tag in ("_2_28", "_2_17", "2014")]
     command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--only-binary=:all:", *platforms]
     constraints = ["--constraint", str(ROOT / "constraints.txt")]
     where = ["--python-version", python, "--implementation", "cp", "--dest", str(wheels)]
     subprocess.run([*command, *where, *constraints, *WHEELS], check=True)
     if data is not None:
-        target = PACKED / "data" / "cifar10_jpeg.npz"
-        target.parent.mkdir(exist_ok=True)
+        IMAGES.parent.mkdir(exist_ok=True)
         with np.load(data) as arrays:
-            packed = dict(arrays) if "train_bytes" in arrays else _encoded(arrays)
-        np.savez(target, **packed)
-    size = sum(file.stat().st_size for file in PACKED.rglob("*") if file.is_file() and file.suffix in (".whl", ".npz"))
-    print(f"{PACKED.name}/ holds {size / 2**20:.1f} MiB of wheels and data")  # noqa: T201  # for whoever carries it
+            np.savez(IMAGES, **_packed(arrays))
+    check_size(PACKED)
 
 
-def cifar_folder() -> Path | None:
-    """A folder with ``cifar10.npz``, decoded from what was packed; None where nothing was."""
-    packed, decoded = PACKED / "data" / "cifar10_jpeg.npz", PACKED / "decoded"
-    if not packed.exists():
-        return None
-    if not (decoded / "cifar10.npz").exists():
-        decoded.mkdir(exist_ok=True)
-        with np.load(packed) as arrays:
-            images = {f"x_{part}": _decoded(arrays, part) for part in ("train", "test")}
-            np.savez(decoded / "cifar10.npz", **images, y_train=arrays["y_train"], y_test=arrays["y_test"])
-    return decoded
+def check_size(folder: Path) -> None:
+    """Refuse a folder that is too large to be carried.
+
+    Args:
+        folder: It.
+    """
+    size = sum(file.stat().st_size for file in folder.rglob("*") if file.is_file()) / 2**20
+    if size > MOST:
+        raise SystemExit(
+            f"{folder.name}/ holds {size:.1f} MiB, and {MOST} MiB are allowed; take out what is not needed."
+        )
+    print(f"{folder.name}/ holds {size:.1f} MiB of wheels and images.")  # noqa: T201  # for whoever carries it
 
 
-def _encoded(arrays: Any) -> dict[str, np.ndarray]:
-    found: dict[str, np.ndarray] = {name: arrays[name] for name in ("y_train", "y_test")}
-    for part in ("train", "test"):
-        files = []
-        for image in arrays[f"x_{part}"]:
-            file = io.BytesIO()
-            Image.fromarray(image).save(file, "JPEG", quality=QUALITY)
-            files.append(file.getvalue())
-        # Tables and sizes, two thirds of such a small file; byte by byte is what is meant.
-        header = os.path.commonprefix(files)  # noqa: RUF071
+def unpack(folder: Path, *, tiny: bool) -> None:
+    """Write ``cifar10.npz``, decoded from what was packed.
+
+    Args:
+        folder: Where.
+        tiny: Whether some digits, as large, take the place of the images.
+    """
+    if not tiny and not IMAGES.exists():
+        raise SystemExit("The images are missing; run python benchmarks/gpu.py prepare --data cifar10.npz elsewhere.")
+    folder.mkdir(parents=True, exist_ok=True)
+    if tiny:
+        np.savez(folder / "cifar10.npz", **_digits())
+        return
+    with np.load(IMAGES) as arrays:
+        images = {f"x_{part}": _decoded(_files(arrays, part)) for part in PARTS}
+        np.savez(folder / "cifar10.npz", **images, y_train=arrays["y_train"], y_test=arrays["y_test"])
+
+
+def _digits() -> dict[str, np.ndarray]:
+    from sklearn.datasets import load_digits
+
+    digits = load_digits()
+    large = np.kron(digits.images[:400] * 15, np.ones((4, 4))).astype("uint8")
+    images, labels = np.stack([large] * 3, axis=-1), digits.target[:400]
+    return {"x_train": images[:300], "y_train": labels[:300], "x_test": images[300:], "y_test": labels[300:]}
+
+
+def _packed(arrays: Any) -> dict[str, np.ndarray]:
+    """Images as JPEG files without what all of them begin with: tables and sizes, two thirds of such a small file."""
+    found: dict[str, np.ndarray] = {f"y_{part}": arrays[f"y_{part}"] for part in PARTS}
+    for part in PARTS:
+        encoded = f"{part}_bytes" in arrays
+        files = _files(arrays, part) if encoded else [_encoded(image) for image in arrays[f"x_{part}"]]
+        header = os.path.commonprefix(files)  # noqa: RUF071  # byte by byte is what is meant
         own = [file[len(header) :] for file in files]
         found[f"{part}_header"] = np.frombuffer(header, "uint8")
         found[f"{part}_bytes"] = np.frombuffer(b"".join(own), "uint8")
@@ -90,7 +119,17 @@ def _encoded(arrays: Any) -> dict[str, np.ndarray]:
     return found
 
 
-def _decoded(arrays: Any, part: str) -> np.ndarray:
-    header, every = (arrays[f"{part}_{name}"].tobytes() for name in ("header", "bytes"))
-    files = (header + every[start:end] for start, end in pairwise(arrays[f"{part}_offsets"]))
+def _encoded(image: np.ndarray) -> bytes:
+    file = io.BytesIO()
+    Image.fromarray(image).save(file, "JPEG", quality=QUALITY)
+    return file.getvalue()
+
+
+def _files(arrays: Any, part: str) -> list[bytes]:
+    header = arrays[f"{part}_header"].tobytes() if f"{part}_header" in arrays else b""
+    every = arrays[f"{part}_bytes"].tobytes()
+    return [header + every[start:end] for start, end in pairwise(arrays[f"{part}_offsets"])]
+
+
+def _decoded(files: Sequence[bytes]) -> np.ndarray:
     return np.stack([np.asarray(Image.open(io.BytesIO(file)).convert("RGB")) for file in files])

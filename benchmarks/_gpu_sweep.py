@@ -1,98 +1,161 @@
-"""A search of `spaces/cifar_fast.py` with a time budget, in pieces, and finals; the test part is opened last, once."""
+"""A search of `spaces/cifar_fast.py` on a clock; its best, trained again; the test part is opened last, once."""
 
 from __future__ import annotations
 
-import json
-import tarfile
-from pathlib import Path
+import os
+import statistics
+import subprocess
+import time
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-import numpy as np
-from _gpu import Setting, table, write
-from _gpu_data import PACKED, ROOT, cifar_folder
-from _searches import copied, given, hpsearch
+from _gpu import Setting
+from _gpu_space import fast_space
+from _gpu_trials import ended_trials, stop
+from _searches import command
 
-__all__ = ["sweep"]
+__all__ = ["picture", "refit", "search"]
 
 STUDY = "sweep"
-FINALS = 0.3
-"""The share of a call's time that is left for finals, where they are asked for."""
+PROCESSES = 6
+STOPPING = 12.0
+"""Seconds at the end of the search that are left for its end; one that compiles hears of it late."""
+LOOK = 0.5
+BEST = 5
+"""So many of the best trials are told."""
 
 
-def sweep(setting: Setting, finals: bool) -> None:
-    """Search on, and write ``sweep.json`` and ``sweep.md``; the study goes into ``sweep.tar``.
+def search(setting: Setting) -> None:
+    """Search until the seconds are over.
+
+    No time budget is told to hpsearch: by one it puts off networks made by hand that it takes to be long, from what
+    a smaller one took for each operation. On a GPU that foresees ten times what they take.
 
     Args:
-        setting: Where and how long.
-        finals: Whether to train the best again with several seeds, and to open the test part.
+        setting: Where, and until when.
     """
-    folder = setting.output / "work" if setting.tiny else PACKED
-    results = folder / "results"
-    results.mkdir(parents=True, exist_ok=True)
-    carried = folder / "sweep.tar"
-    if carried.exists() and not (results / STUDY).exists():
-        with tarfile.open(carried) as archive:
-            archive.extractall(results, filter="data")
-    space = ROOT / "spaces" / "cifar_fast.py"
-    changes = _with_digits(folder / "digits.npz") if setting.tiny else []
-    space = copied(space, changes, folder / "spaces")
-    limits = ["--epochs", "2"] if setting.tiny else []
-    data = given("--data-dir", cifar_folder())
-    spent = _spent(results)
-    seconds = round(spent + setting.seconds * (1 - FINALS if finals else 1) - 20)
-    hpsearch(
-        *("run", space, "--study", STUDY, "--for", f"{seconds}s", "--checkpoint-every", "20s"),
-        *(*limits, *data),
-        results=results,
+    processes = 2 if setting.tiny else PROCESSES
+    options = ["--study", STUDY, "--per-device", processes, "--checkpoint-every", "20s", "--data-dir", setting.data]
+    words = command("run", fast_space(setting), *options, results=setting.work / "results")
+    began, known = time.time(), 0
+    process = subprocess.Popen(words, env={**os.environ, "HPSEARCH_CACHE": str(setting.work / "cache" / "sweep")})
+    while process.poll() is None and setting.left() > STOPPING:
+        time.sleep(LOOK)
+        ended = ended_trials(setting.work / "results")
+        if len(ended) > known:
+            known = len(ended)
+            _tell(setting, ended, processes, began)
+        if known and setting.tiny:
+            break
+    if process.poll():
+        raise SystemExit("The search failed.")
+    stop(process, STOPPING / 2)
+
+
+def _tell(setting: Setting, ended: Sequence[Mapping[str, Any]], processes: int, began: float) -> None:
+    curve: list[tuple[float, float]] = []
+    for trial in sorted(ended, key=lambda trial: float(trial["finished"])):
+        if not curve or trial["score"] > curve[-1][1]:
+            curve.append(((trial["finished"] - began) / 60, trial["score"]))
+    setting.row(
+        "search",
+        processes=processes,
+        trials=len(ended),
+        best_validation_accuracy=curve[-1][1],
+        seconds=statistics.median(trial["seconds"] for trial in ended),
+        minutes=curve[-1][0],
+        curve=curve,
     )
-    found: dict[str, Any] = {"seconds": _spent(results)}
-    if finals:
-        hpsearch("export-best", "--study", STUDY, "--seeds", "3", results=results)
-        found["test"] = json.loads((results / STUDY / "export" / "metrics.json").read_text(encoding="utf-8"))
-        found["finals"] = json.loads(hpsearch("finals", "--study", STUDY, "--json", results=results, read=True))
-    rows = json.loads(hpsearch("leaderboard", "--study", STUDY, "--json", results=results, read=True))
-    found |= {"trials": len(rows), "best": rows[:5]}
-    setting.output.mkdir(parents=True, exist_ok=True)
-    with tarfile.open(setting.output / "sweep.tar", "w") as archive:
-        archive.add(results / STUDY, STUDY)
-    board = hpsearch("leaderboard", "--study", STUDY, "--markdown", "--top", "10", results=results, read=True)
-    text = f"{len(rows)} trials in {found['seconds'] / 60:.1f} minutes of search.\n\n{board}"
-    write(setting, "sweep", found, text + _said(results))
+    for trial in ended:
+        if trial["baseline"]:
+            _row(setting, trial["baseline"], trial, began)
+    ranked = sorted(ended, key=lambda trial: -float(trial["score"]))
+    for place, trial in enumerate(ranked[:BEST], start=1):
+        _row(setting, f"{place}. of all", trial, began)
 
 
-def _with_digits(file: Path) -> list[list[str]]:
-    """Write some digits, as large as the images of CIFAR-10, and say what to change in a space to have it read them."""
-    from sklearn.datasets import load_digits
-
-    digits = load_digits()
-    large = np.kron(digits.images[:300] * 15, np.ones((4, 4))).astype("uint8")
-    images, labels = np.stack([large] * 3, axis=-1), digits.target[:300]
-    np.savez(file, x_train=images[:250], y_train=labels[:250], x_test=images[250:], y_test=labels[250:])
-    data = f"Arrays({str(file)!r}, input_shape=(32, 32, 3), classes=10, white=255, validation=0.2)"
-    return [["    AdamW,\n    Augment,", "    AdamW,\n    Arrays,\n    Augment,"], ['data="cifar10"', f"data={data}"]]
-
-
-def _spent(results: Path) -> float:
-    if not (results / STUDY).exists():
-        return 0.0
-    told = json.loads(hpsearch("status", "--study", STUDY, "--json", results=results, read=True))
-    return float(told["seconds"])
+def _row(setting: Setting, row: str, trial: Mapping[str, Any], began: float) -> None:
+    setting.row(
+        row,
+        trial=str(trial["baseline"] or trial["number"]),
+        best_validation_accuracy=trial["score"],
+        seconds=trial["seconds"],
+        minutes=(trial["finished"] - began) / 60,
+        epochs=trial["epochs"],
+        parameters=trial["parameters"],
+    )
 
 
-def _said(results: Path) -> str:
-    """What the test part said of the exported network, where it was opened."""
-    file = results / STUDY / "export" / "metrics.json"
-    if not file.exists():
-        return ""
-    told = json.loads(file.read_text(encoding="utf-8"))
-    rows = [
-        (who, told[who]["name"], told[who]["accuracy"], told[who]["low"], told[who]["high"])
-        for who in _TESTED
-        if told[who]
-    ]
-    cells = [(who, name, *(f"{number:.4f}" for number in numbers)) for who, name, *numbers in rows]
-    head = f"On the {told['test_images']:,} images of the test part, opened once, seed {told['seed']}:"
-    return f"\n\n{head}\n\n" + table(("", "trial", "accuracy", "low", "high"), cells)
+def refit(setting: Setting) -> None:
+    """Train the best trial on train and validation, then open the test part for it.
+
+    That is what ``hpsearch export-best --no-finals`` does, for the chosen network alone.
+
+    Args:
+        setting: Where, and until when.
+    """
+    from dataclasses import replace
+
+    from hpsearch.errands import Score
+    from hpsearch.launch import answered
+    from hpsearch.results.choice import by_search, record_choice
+    from hpsearch.results.retrain import retrained
+    from hpsearch.results.setup import setup_of
+    from hpsearch.results.tested import tested
+    from hpsearch.study.folder import open_study
+
+    study = open_study(setting.work / "results", STUDY)
+    with study.writing():
+        info = study.info()
+        choice = replace(by_search(study, info, 1), baseline=None)
+        record_choice(study, choice, ensemble=False)
+        setting.note(f"Chosen: {choice.chosen.name}, validation accuracy {choice.score:.4f}.")
+        setup = setup_of(study, info, setting.data)
+        began = time.monotonic()
+        (found,) = retrained(study, info, setup, choice.trainings(study), lambda *_: None)
+        trained = time.monotonic() - began
+        score = Score(setup.space_file, setup.imports, setup.data_dir, setup.skip_bad_images, (found.model,))
+        scored = answered(score)
+    name, images = choice.chosen.name, scored.images
+    told = tested(
+        choice.chosen.number, name, choice.score, found.parameters, found.epochs, scored.scores[0], images, "accuracy"
+    )
+    setting.row(
+        name,
+        test_accuracy=told.accuracy,
+        low=told.low,
+        high=told.high,
+        test_images=images,
+        validation_accuracy=choice.score,
+        train_images=found.images,
+        epochs=found.epochs,
+        seconds_of_training=trained,
+    )
 
 
-_TESTED = ("chosen", "baseline")
+def picture(setting: Setting) -> None:
+    """Draw the best score over the minutes beside the ceiling and the test part.
+
+    Args:
+        setting: Where, and until when.
+    """
+    import json
+
+    rows: dict[str, dict[str, Any]] = {}
+    for line in setting.said.read_text(encoding="utf-8").splitlines():
+        said = json.loads(line)
+        if "row" in said:
+            rows.setdefault(said["part"], {})[said["row"]] = said["figures"]
+    try:
+        from _figures import draw_sweep
+
+        curve = rows["search"]["search"]["curve"]
+        levels = {f"ceiling, {name}": row["test_accuracy"] for name, row in rows.get("ceiling", {}).items()}
+        levels |= {f"test part, {name}": row["test_accuracy"] for name, row in rows.get("refit", {}).items()}
+        draw_sweep(curve, levels, setting.work / "picture.new.png")
+    except ImportError:
+        setting.note("matplotlib is missing here, so there is no picture.")
+    except KeyError:
+        setting.note("There is nothing to draw.")
+    else:
+        (setting.work / "picture.new.png").rename(setting.work / "picture.png")

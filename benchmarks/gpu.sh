@@ -1,27 +1,18 @@
 #!/bin/sh
-# The figures of a GPU, part by part; each part ends within nine minutes on one H200, without a network:
+# The figures of a GPU with Keras on JAX, on a bare machine without a network:
 #
-#   benchmarks/gpu.sh                      every part
-#   benchmarks/gpu.sh step trials          some of: step pack trials sweep memory
-#   TINY=1 benchmarks/gpu.sh step          the same on a few images, to see that it works where there is no GPU
+#   benchmarks/gpu.sh stages          at most 240 s: a cold trial stage by stage, trials an hour beside Keras Tuner
+#   benchmarks/gpu.sh sweep           at most 360 s: what the images allow, a search, its best on the test part
+#   TINY=1 benchmarks/gpu.sh stages   the same on a few images, to see that it works where there is no GPU
+#   TINY=3 benchmarks/gpu.sh stages   likewise, with three times the seconds, on a busy machine
 #
-# A bare machine needs JAX for its GPU and what `python benchmarks/gpu.py prepare` put into .gpu/ beside the repository:
-# wheels and data. Figures go to $OUTPUT, which is results/reference/gpu if not given. `sweep` goes on with the study that
-# it finds in .gpu/sweep.tar, and leaves its own in $OUTPUT; carry it there for the next call.
+# Files go to $OUT, which is results/reference/gpu if not set. `python benchmarks/gpu.py prepare` has to be run before, on
+# a machine with a network; README.md beside this says what else the machine must have.
 set -eu
+case ${OUT:-/} in /*) ;; *) export OUT="$PWD/$OUT" ;; esac
 cd "$(dirname "$0")/.."
-PYTHON=${PYTHON:-python3}
-OUTPUT=${OUTPUT:-results/reference/gpu}
 export KERAS_BACKEND=jax
-export XLA_PYTHON_CLIENT_PREALLOCATE=false # the device is shared with processes that a part starts
+export XLA_PYTHON_CLIENT_PREALLOCATE=false # several processes share the device
+unset XLA_CLIENT_MEM_FRACTION              # hpsearch says what share each has, in the older word for it
 export PYTHONPATH="$PWD/search${PYTHONPATH:+:$PYTHONPATH}"
-
-if ! "$PYTHON" -c 'import keras, keras_tuner, optuna' 2>/dev/null && [ -d .gpu/wheels ]; then
-  "$PYTHON" -m pip install --quiet --no-index --no-deps --no-compile --upgrade --target .gpu/site .gpu/wheels/*.whl
-  export PYTHONPATH="$PYTHONPATH:$PWD/.gpu/site"
-fi
-mkdir -p "$OUTPUT"
-for part in ${*:-step pack trials sweep memory}; do
-  echo "== $part"
-  "$PYTHON" benchmarks/gpu.py "$part" --output "$OUTPUT" ${TINY:+--tiny}
-done
+exec "${PYTHON:-python3}" benchmarks/gpu.py "$@" # in its place, so that a signal to this reaches all
