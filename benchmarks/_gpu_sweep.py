@@ -97,6 +97,7 @@ def refit(setting: Setting) -> None:
     from dataclasses import replace
 
     from hpsearch.errands import Score
+    from hpsearch.hardware import HardwareOptions
     from hpsearch.launch import answered
     from hpsearch.results.choice import by_search, record_choice
     from hpsearch.results.retrain import retrained
@@ -112,7 +113,9 @@ def refit(setting: Setting) -> None:
         setting.note(f"Chosen: {choice.chosen.name}, validation accuracy {choice.score:.4f}.")
         setup = setup_of(study, info, setting.data)
         began = time.monotonic()
-        (found,) = retrained(study, info, setup, choice.trainings(study), lambda *_: None)
+        (found,) = retrained(
+            study, info, setup, choice.trainings(study), lambda *_: None, HardwareOptions(), setting.note
+        )
         trained = time.monotonic() - began
         score = Score(setup.space_file, setup.imports, setup.data_dir, setup.skip_bad_images, (found.model,))
         scored = answered(score)
