@@ -54,6 +54,9 @@ def test_allowed_names_stay_whatever_stands_beside_them():
 COLUMNS = ("living area", "living_area", "living.area", "m²/room", "größe", "cast", "table", "Rooms", "rooms", "class")
 """Columns of numbers; one of texts and one of photos stand beside them."""
 
+PHOTO = 'photo" + str(1 / 0) + "'
+"""Of photos; where it is written into code without quotes of Python's own, that ends at once."""
+
 ODD = f"""
 space = Space(
     data=Table(
@@ -62,7 +65,7 @@ space = Space(
         classes=("rent", "sale"),
         numeric={COLUMNS!r},
         categorical=("Stadt/Kreis", "image"),
-        images={{"front photo": "photo (front)"}},
+        images={{"front photo": {PHOTO!r}}},
         size=8,
     ),
     search=Recipe(
@@ -83,7 +86,7 @@ def exported(cli, write_space, tmp_path_factory):
     """A model of columns whose names nothing but a CSV file allows: the folder of the data and that of the export."""
     folder = tmp_path_factory.mktemp("odd")
     random = np.random.Generator(np.random.PCG64(0))
-    rows = [[*COLUMNS, "Stadt/Kreis", "image", "photo (front)", "what for?"]]
+    rows = [[*COLUMNS, "Stadt/Kreis", "image", PHOTO, "what for?"]]
     for number in range(80):
         Image.fromarray(random.integers(0, 255, (8, 8, 3)).astype(np.uint8)).save(folder / f"{number}.png")
         values = [round(float(value), 3) for value in random.normal(number % 2, 1, len(COLUMNS))]
@@ -105,10 +108,10 @@ def test_the_description_says_which_column_each_input_is(exported):
     _, export = exported
     inputs = json.loads((export / "inputs.json").read_text(encoding="utf-8"))["inputs"]
     found = {each["column"]: each["name"] for each in inputs}
-    assert set(found) == {*COLUMNS, "Stadt/Kreis", "image", "photo (front)"}
+    assert set(found) == {*COLUMNS, "Stadt/Kreis", "image", PHOTO}
     assert found["living_area"] == "living_area"
     assert found["größe"] == "groesse"
-    assert found["photo (front)"] == "front_photo"
+    assert found[PHOTO] == "front_photo"
     assert found["table"] == "table"
 
 

@@ -119,3 +119,11 @@ def test_csv_has_a_line_a_trial_even_where_a_message_has_several() -> None:
     assert tuple(rows[0]) == FIELDS
     assert rows[0]["message"] == 'one, "two"'
     assert rows[1]["validation"] == ""
+
+
+@given(st.sampled_from("=+-@\t"), st.text("abc1=", max_size=5))
+def test_no_text_of_a_cell_is_taken_for_a_formula(first: str, rest: str) -> None:
+    text = as_csv(rank([trial(0, -0.5, baseline=first + rest)], maximize=True))
+    (row,) = csv.DictReader(io.StringIO(text))
+    assert row["trial"] == row["baseline"] == f"'{first}{rest}"
+    assert row["validation"] == "-0.5"

@@ -1,5 +1,6 @@
 """How numbers, times and tables look, and how the command line's values are read."""
 
+import io
 import math
 
 import click
@@ -7,7 +8,9 @@ import pytest
 from click.testing import CliRunner
 from hypothesis import given
 from hypothesis import strategies as st
+from rich.console import Console
 
+from hpsearch.cli.curve import sparkline
 from hpsearch.cli.output import (
     Cell,
     Column,
@@ -15,13 +18,15 @@ from hpsearch.cli.output import (
     PositiveWhole,
     Until,
     amount,
+    complain,
     count,
     duration,
+    grid,
     one_line,
+    say,
     score,
     signed,
     size,
-    sparkline,
     table,
 )
 from hpsearch.errors import InputError
@@ -182,3 +187,18 @@ def test_a_nonsense_target_is_one_sentence(text: str) -> None:
         CliRunner().invoke(command, ["--until", text], catch_exceptions=False)
     assert "\n" not in str(refused.value)
     assert refused.value.exit_code == 2
+
+
+MOVING = ["\x1b", "\x07", "\x9b", "\r", "\u202e", "\udce9", "\u2067", "\x00", "\x7f"]
+
+
+@pytest.mark.parametrize("moving", MOVING)
+def test_nothing_from_outside_moves_the_cursor_or_turns_letters_round(
+    moving: str, capsys: pytest.CaptureFixture
+) -> None:
+    say(f"a{moving}b\n\tc")
+    complain(f"a{moving}b")
+    assert capsys.readouterr() == ("a?b\n\tc\n", "a?b\n")
+    shown = io.StringIO()
+    Console(file=shown, width=40).print(grid([Column("name")], [[Cell(f"a{moving}b")]], 40))
+    assert "a?b" in shown.getvalue()

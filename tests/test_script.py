@@ -1,5 +1,6 @@
 """The standalone script of an export: plain Keras code that builds, trains and tests the winner without hpsearch."""
 
+import ast
 import importlib.util
 import json
 import math
@@ -14,6 +15,8 @@ from types import SimpleNamespace
 import keras
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from hpsearch import (
     L1L2,
@@ -49,6 +52,7 @@ from hpsearch.data.declarations import named
 from hpsearch.data.listing import listed
 from hpsearch.resolve import from_answers, resolve
 from hpsearch.spacefile import load_space
+from hpsearch.training.script.network import remark
 
 SPACES = sorted(Path(__file__).resolve().parents[1].joinpath("spaces").glob("*.py"))
 DIGITS = named("digits")
@@ -713,3 +717,10 @@ print(json.dumps([model.count_params(), names["evaluate"](model, x, y)]))
         "tf.saved_model.load(",
     ):
         assert line in card
+
+
+@given(st.text())
+def test_a_remark_ends_neither_comment_nor_docstring(text):
+    said = remark(text.replace("\0", ""))
+    assert ast.literal_eval(f'"""{said}"""') == said
+    assert ast.parse(f"# {said}").body == []

@@ -15,17 +15,29 @@ __all__ = [
     "difference",
     "duration",
     "one_line",
+    "printable",
     "score",
     "signed",
     "size",
 ]
 
+_MOVING = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
+"""Control characters but tab and new line, and those that change the direction of what follows."""
 NOTHING = "-"
 """Stands where a value is not known."""
 _SMALL = 0.001
 """Of a number below this four decimals say little."""
 _ROUNDING = 1e-9
 """A difference below this is what floating-point numbers leave of none."""
+
+
+def printable(text: str) -> str:
+    """A text as a terminal may be given it: what would move the cursor, colour or turn letters round is a ``?``.
+
+    Args:
+        text: One or more lines, with names from outside.
+    """
+    return _MOVING.sub("?", text)
 
 
 def one_line(text: str) -> str:

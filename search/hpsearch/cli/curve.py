@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from itertools import pairwise
 
-from hpsearch.cli.output import score, sparkline
+from hpsearch.cli.output import score
 from hpsearch.study import Epoch
 
-__all__ = ["curve"]
+__all__ = ["curve", "sparkline"]
 
 CURVE_WIDTH = 40
 
@@ -59,3 +60,44 @@ def _bars(history: Sequence[Epoch], name: str) -> str:
 def _place(epoch: int, epochs: int) -> int:
     """The bar that holds an epoch."""
     return epoch - 1 if epochs <= CURVE_WIDTH else (epoch * CURVE_WIDTH - 1) // epochs
+
+
+_BARS = "▁▂▃▄▅▆▇█"
+_GAP = "·"
+
+
+def sparkline(
+    values: Sequence[float], width: int | None = None, low: float | None = None, high: float | None = None
+) -> str:
+    """A curve as one line of bars; a value that is not finite is a dot.
+
+    Args:
+        values: One a bar.
+        width: The most bars; longer curves are averaged down to it.
+        low: The value of the lowest bar; the smallest value if not given. Two curves with the same bounds compare.
+        high: The value of the highest bar; the largest value if not given.
+    """
+    bars = _averaged(values, width) if width is not None and len(values) > width else list(values)
+    finite = [value for value in bars if math.isfinite(value)]
+    if not finite:
+        return _GAP * len(bars)
+    bottom = min(finite) if low is None else low
+    span = (max(finite) if high is None else high) - bottom
+    return "".join(_bar(value, bottom, span) for value in bars)
+
+
+def _bar(value: float, bottom: float, span: float) -> str:
+    if not math.isfinite(value):
+        return _GAP
+    if not (math.isfinite(span) and span > 0):
+        return _BARS[3]
+    share = min(max((value - bottom) / span, 0.0), 1.0)
+    return _BARS[round(share * (len(_BARS) - 1))]
+
+
+def _averaged(values: Sequence[float], width: int) -> list[float]:
+    if width <= 0:
+        return []
+    edges = [place * len(values) // width for place in range(width + 1)]
+    buckets = [[v for v in values[a:b] if math.isfinite(v)] for a, b in pairwise(edges)]
+    return [sum(bucket) / len(bucket) if bucket else math.nan for bucket in buckets]

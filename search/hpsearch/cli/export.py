@@ -9,7 +9,18 @@ import click
 
 from hpsearch.cli.finals import Asked, final_screen, finals_options, say_what_counts, say_what_starts, show_finals
 from hpsearch.cli.options import data_dir_option, use_data_dir
-from hpsearch.cli.output import count, duration, on_terminal, results_option, say, score, study_option, tell, telling
+from hpsearch.cli.output import (
+    count,
+    duration,
+    on_terminal,
+    one_line,
+    results_option,
+    say,
+    score,
+    study_option,
+    tell,
+    telling,
+)
 from hpsearch.errors import InputError
 from hpsearch.results.examples import examples
 from hpsearch.wording import difference
@@ -156,7 +167,7 @@ class _Progress:
         first = name not in self._tasks
         if self._live:
             if first:
-                self._tasks[name] = self._bars.add_task(f"Retraining {name}", total=epochs)
+                self._tasks[name] = self._bars.add_task(f"Retraining {one_line(name)}", total=epochs)
             self._bars.update(self._tasks[name], completed=epoch.epoch)  # type: ignore[arg-type]  # rich's TaskID is an int
         elif first and not self._quiet:
             self._tasks[name] = 0

@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from hpsearch.cli.board import TOP_ON_TERMINAL, Screen
-from hpsearch.cli.output import PositiveWhole, results_option, say, study_option
+from hpsearch.cli.output import PositiveWhole, complain, results_option, say, study_option
 from hpsearch.cli.standing import Standing
 from hpsearch.errors import InputError
 from hpsearch.results.board import of_objective
@@ -100,7 +100,7 @@ def leaderboard(
     found = standing.look()
     if as_ in ("json", "csv"):
         for sentence in found.left_out if others else ():
-            click.echo(sentence, err=True)
+            complain(sentence)
         say((as_json if as_ == "json" else as_csv)(selection.of(found.rows)[:top]))
         return
     screen.show(found, markdown=as_ == "markdown")

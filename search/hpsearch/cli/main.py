@@ -12,6 +12,7 @@ from typing import Any
 import click
 
 from hpsearch.errors import HpsearchError
+from hpsearch.wording import printable
 
 __all__ = ["main"]
 
@@ -47,7 +48,7 @@ class _Commands(click.Group):
             # Whatever a command does not tell in words of its own: which file, and what is wrong with it.
             where = f"{error.filename} cannot be used" if error.filename else "A file or standard output cannot be used"
             with suppress(OSError):
-                click.echo(f"Error: {where}: {error.strerror or error}.", err=True)
+                click.echo(printable(f"Error: {where}: {error.strerror or error}."), err=True)
             sys.exit(1)
 
     def list_commands(self, ctx: click.Context) -> list[str]:
@@ -83,10 +84,10 @@ class _Commands(click.Group):
             return super().invoke(ctx)
         except click.UsageError as error:
             command = error.ctx.command_path if error.ctx else ctx.command_path
-            click.echo(f"Error: {error.format_message()} See: {command} --help", err=True)
+            click.echo(printable(f"Error: {error.format_message()} See: {command} --help"), err=True)
             ctx.exit(error.exit_code)
         except HpsearchError as error:
-            click.echo(f"Error: {error}", err=True)
+            click.echo(printable(f"Error: {error}"), err=True)
             ctx.exit(error.exit_code)
         except KeyboardInterrupt:
             click.echo("Stopped.", err=True)

@@ -7,14 +7,13 @@ import re
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
 from hpsearch.errors import InputError, OutputError
-from hpsearch.wording import amount, count, duration, one_line, score, signed, size
+from hpsearch.wording import amount, count, duration, one_line, printable, score, signed, size
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -36,18 +35,19 @@ __all__ = [
     "PositiveWhole",
     "Until",
     "amount",
+    "complain",
     "console",
     "count",
     "duration",
     "grid",
     "on_terminal",
     "one_line",
+    "printable",
     "results_option",
     "say",
     "score",
     "signed",
     "size",
-    "sparkline",
     "study_option",
     "table",
     "tell",
@@ -84,7 +84,7 @@ def say(text: str = "") -> None:
     """
     encoding = getattr(sys.stdout, "encoding", None) or "utf-8"
     try:
-        click.echo(text.encode(encoding, "replace").decode(encoding))
+        click.echo(printable(text).encode(encoding, "replace").decode(encoding))
     except OSError as error:
         if isinstance(error, BrokenPipeError):  # who reads has seen enough
             raise
@@ -98,9 +98,18 @@ def tell(text: str) -> None:
         text: One or more lines.
     """
     if on_terminal():
-        console().print(text)
+        console().print(printable(text))
     else:
         say(text)
+
+
+def complain(text: str) -> None:
+    """Print sentences on the error stream.
+
+    Args:
+        text: One or more lines.
+    """
+    click.echo(printable(text), err=True)
 
 
 def telling(as_json: bool) -> Callable[[str], None]:
@@ -114,53 +123,9 @@ def telling(as_json: bool) -> Callable[[str], None]:
     def once(text: str) -> None:
         if text not in told:
             told.add(text)
-            click.echo(text, err=True) if as_json else tell(text)
+            complain(text) if as_json else tell(text)
 
     return once
-
-
-# ---- how values look
-
-
-_BARS = "▁▂▃▄▅▆▇█"
-_GAP = "·"
-
-
-def sparkline(
-    values: Sequence[float], width: int | None = None, low: float | None = None, high: float | None = None
-) -> str:
-    """A curve as one line of bars; a value that is not finite is a dot.
-
-    Args:
-        values: One a bar.
-        width: The most bars; longer curves are averaged down to it.
-        low: The value of the lowest bar; the smallest value if not given. Two curves with the same bounds compare.
-        high: The value of the highest bar; the largest value if not given.
-    """
-    bars = _averaged(values, width) if width is not None and len(values) > width else list(values)
-    finite = [value for value in bars if math.isfinite(value)]
-    if not finite:
-        return _GAP * len(bars)
-    bottom = min(finite) if low is None else low
-    span = (max(finite) if high is None else high) - bottom
-    return "".join(_bar(value, bottom, span) for value in bars)
-
-
-def _bar(value: float, bottom: float, span: float) -> str:
-    if not math.isfinite(value):
-        return _GAP
-    if not (math.isfinite(span) and span > 0):
-        return _BARS[3]
-    share = min(max((value - bottom) / span, 0.0), 1.0)
-    return _BARS[round(share * (len(_BARS) - 1))]
-
-
-def _averaged(values: Sequence[float], width: int) -> list[float]:
-    if width <= 0:
-        return []
-    edges = [place * len(values) // width for place in range(width + 1)]
-    buckets = [[v for v in values[a:b] if math.isfinite(v)] for a, b in pairwise(edges)]
-    return [sum(bucket) / len(bucket) if bucket else math.nan for bucket in buckets]
 
 
 # ---- tables
@@ -240,7 +205,7 @@ def grid(columns: Sequence[Column], rows: Sequence[Sequence[Cell]], width: int) 
             width=widths[place] if widths else None,
         )
     for row in rows:
-        shown.add_row(*(Text(row[place].text, style=row[place].style) for place in places))
+        shown.add_row(*(Text(printable(row[place].text), style=row[place].style) for place in places))
     return shown
 
 

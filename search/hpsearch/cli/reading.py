@@ -17,11 +17,13 @@ from hpsearch.cli.output import (
     Cell,
     Column,
     amount,
+    complain,
     console,
     count,
     duration,
     on_terminal,
     one_line,
+    printable,
     results_option,
     say,
     score,
@@ -150,11 +152,12 @@ def _show_on_terminal(about: Sequence[str], code: str) -> None:
     from rich.syntax import Syntax
 
     screen = console()
-    screen.print(about[0], style="bold", soft_wrap=True)
+    screen.print(printable(about[0]), style="bold", soft_wrap=True)
     for line in about[1:]:
-        screen.print(line, soft_wrap=True)
+        screen.print(printable(line), soft_wrap=True)
     # Unwrapped and without padding, so that what is copied from the terminal is what was printed.
-    screen.print(Syntax(code, "python", theme="ansi_dark").highlight(code), soft_wrap=True, end="")
+    shown = printable(code)
+    screen.print(Syntax(shown, "python", theme="ansi_dark").highlight(shown), soft_wrap=True, end="")
 
 
 # ---- studies
@@ -179,7 +182,7 @@ def studies(results: Path, as_json_: bool) -> None:
     elif not damaged:
         tell(f"There is no study in {results}; begin one with: hpsearch run spaces/digits.py")
     for sentence in damaged:
-        click.echo(sentence, err=True)
+        complain(sentence)
 
 
 _STUDY_COLUMNS = (

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from hpsearch.brief import describe
-from hpsearch.cli.output import duration, one_line, score, sparkline
+from hpsearch.cli.curve import sparkline
+from hpsearch.cli.output import duration, one_line, score
 from hpsearch.cli.progress import Running, fraction
 from hpsearch.results.leaderboard import outcome
 from hpsearch.study import Trial

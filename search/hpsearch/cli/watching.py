@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from hpsearch.cli.board import Screen
-from hpsearch.cli.output import console, grid, on_terminal, one_line, say, score
+from hpsearch.cli.output import console, grid, on_terminal, one_line, printable, say, score
 from hpsearch.cli.standing import Standing, held
 from hpsearch.results.board import Board
 from hpsearch.results.leaderboard import Row
@@ -65,12 +65,12 @@ def _frame(screen: Screen, found: Board, width: int, height: int) -> RenderableT
     shown = wanted[: min(screen.top or len(wanted), max(height - lines - 7, 1))]
     columns, cells = screen.cells(found, shown)
     parts: list[RenderableType] = [
-        Text(screen.headline(found), style="bold"),
+        Text(printable(screen.headline(found)), style="bold"),
         Text(),
         grid(columns, cells, width),
         Text(),
     ]
-    return Group(*parts, *(Text(note) for note in screen.footnotes(found, wanted, shown)))
+    return Group(*parts, *(Text(printable(note)) for note in screen.footnotes(found, wanted, shown)))
 
 
 def _in_lines(standing: Standing, screen: Screen, wait: Callable[[float], None]) -> None:

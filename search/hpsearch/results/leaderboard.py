@@ -9,6 +9,7 @@ import math
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 from hpsearch.results.intervals import Bounds, interval
 from hpsearch.study.trial import STATES, Trial
@@ -248,6 +249,13 @@ def as_json(rows: Sequence[Row]) -> str:
     return json.dumps([record(row) for row in rows], indent=2, allow_nan=False)
 
 
+def _cell(value: Any) -> Any:
+    """What stands for a value; a spreadsheet would take a text that begins so for a formula and calculate it."""
+    if isinstance(value, bool):
+        return json.dumps(value)
+    return f"'{value}" if isinstance(value, str) and value.startswith(("=", "+", "-", "@", "\t", "\r")) else value
+
+
 def as_csv(rows: Sequence[Row]) -> str:
     """The rows as CSV with a header, a line a trial; what is not known is an empty cell, yes and no as in JSON."""
     text = io.StringIO()
@@ -255,12 +263,6 @@ def as_csv(rows: Sequence[Row]) -> str:
     writer = csv.DictWriter(text, [*FIELDS, *metrics], lineterminator="\n")
     writer.writeheader()
     for row in rows:
-        cells = record(row)
-        writer.writerow(
-            {
-                **cells,
-                **{name: json.dumps(value) for name, value in cells.items() if isinstance(value, bool)},
-                "message": " ".join(row.trial.message.split()),
-            }
-        )
+        cells = {**record(row), "message": " ".join(row.trial.message.split())}
+        writer.writerow({name: _cell(value) for name, value in cells.items()})
     return text.getvalue().rstrip("\n")

@@ -73,9 +73,9 @@ def _copies(augment: Augment, inputs: Inputs, given: Sequence[str], images: Sequ
     else:
         yield "    x = {"
         for name in given:
-            each = f'x["{name}"]'
+            each = f"x[{source(name)}]"
             made_of = f"changed(augment, {each})" if name in images else each
-            yield f'        "{name}": np.concatenate([{made_of} for _ in range({augment.copies})]),'
+            yield f"        {source(name)}: np.concatenate([{made_of} for _ in range({augment.copies})]),"
         yield "    }"
     yield f"    y = np.concatenate([y] * {augment.copies})"
 

@@ -256,7 +256,9 @@ def _table(
     )
     reading = "load_rows(rows, parts)" if TABLE in names else "load_rows(rows)"
     inputs = {
-        name: f'{source(name)}: load_photos(rows, "{data.image_columns[name]}")' for name in names if name != TABLE
+        name: f"{source(name)}: load_photos(rows, {source(data.image_columns[name])})"
+        for name in names
+        if name != TABLE
     }
     if TABLE in names:
         inputs[TABLE] = '"table": encoded(rows, parts)'

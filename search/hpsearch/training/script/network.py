@@ -14,7 +14,7 @@ from hpsearch.blocks.whitening import whitening_layers
 from hpsearch.declare import LINE_LENGTH, source
 from hpsearch.training.script.calls import Call, Raw, ScriptError, call_of, operation_call
 
-__all__ = ["Nested", "Written", "statement", "written_network"]
+__all__ = ["Nested", "Written", "remark", "statement", "written_network"]
 
 _INDENT = 4
 _TAKEN = ("inputs", "keras", "layers", "np", "ops", "json", "model")
@@ -53,6 +53,16 @@ class Written:
     def text(self) -> str:
         """All functions."""
         return "\n\n\n".join(self.functions)
+
+
+def remark(text: str) -> str:
+    """A text with names from outside as a comment or a docstring holds it: on one line, and without what would end it.
+
+    Args:
+        text: It.
+    """
+    said = " ".join(text.split()).replace("\\", "/").replace('""', "''")
+    return f"{said[:-1]}'" if said.endswith('"') else said
 
 
 def statement(variable: str, call: Call | Raw, given: str, indent: int = _INDENT) -> str:
@@ -124,7 +134,7 @@ class _Writer:
         if not hasattr(graph, "_nodes_by_depth"):
             raise ScriptError(f"the model {network.name} has no graph of layers")
         body = _Body(self, graph)
-        lines = [f"def {name}():", f'    """{doc}"""', *(f"    {line}" for line in begin), *body.lines()]
+        lines = [f"def {name}():", f'    """{remark(doc)}"""', *(f"    {line}" for line in begin), *body.lines()]
         self.written.functions.append("\n".join(lines))
 
 
@@ -178,7 +188,7 @@ class _Body:
             if found is not None:
                 comment = found.expand(said)
                 new, self.group = comment != self.group, comment
-                return ["", f"    # {comment}"] if new else []
+                return ["", f"    # {remark(comment)}"] if new else []
         return []
 
     def _statement(self, place: int, node: Any) -> list[str]:
@@ -227,7 +237,7 @@ class _Body:
         variable = self._fresh(said.variable)
         self.made[id(model)] = variable
         after = [f"    {line.replace('NAME', variable)}" for line in said.after]
-        comment = [f"    # {said.said}"] if said.said else []
+        comment = [f"    # {remark(said.said)}"] if said.said else []
         return [*comment, statement(variable, said.made, ""), *after], Raw(variable)
 
     def _said(self, value: Any) -> Any:
