@@ -49,7 +49,7 @@ PARTS = {
     ),
     "loading": Part(
         "data.loading data.parts data.batches data.pools data.table_pool data.arrays data.archives data.photos "
-        "data.split data.encoding data.listing data.stored data.download data.sample data.shared",
+        "data.split data.encoding data.listing data.stored data.download data.sample data.shared data.pickles",
         "data errors",
     ),
     # Spaces

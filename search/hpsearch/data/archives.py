@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import gzip
-import io
 import math
-import pickle
 import struct
 import tarfile
 from collections.abc import Sequence
@@ -16,9 +14,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hpsearch.data.arrays import readable
+from hpsearch.data.pickles import array_of, read_pickle
 from hpsearch.errors import DataError
 
 __all__ = ["read_cifar", "read_idx_folder"]
+
+LARGEST = 200_000_000
+"""Bytes of a batch; the largest of the official ones has 155 million."""
 
 Images = NDArray[np.uint8]
 Labels = NDArray[Any]
@@ -58,7 +60,8 @@ def _from_tar(path: Path, members: Sequence[str]) -> dict[str, bytes]:
             with tarfile.open(path, "r:gz") as archive:
                 for member in archive:
                     name = Path(member.name).name
-                    file = archive.extractfile(member) if name in members and member.isfile() else None
+                    wanted = name in members and member.isfile() and member.size <= LARGEST
+                    file = archive.extractfile(member) if wanted else None
                     if file is not None:
                         contents[name] = file.read()
         except tarfile.TarError as error:
@@ -73,40 +76,16 @@ def _missing(path: Path, name: str) -> NoReturn:
     raise DataError(f"{path} has no {name}, so it is not the whole official archive; replace it with a good copy.")
 
 
-def _latin1(text: str, _encoding: str) -> bytes:
-    """How Python 3 writes bytes in the old pickle protocol of the official files."""
-    return text.encode("latin1")
-
-
-_RECONSTRUCT: Any = np.zeros(0).__reduce__()[0]
-_ALLOWED_IN_PICKLES: dict[tuple[str, str], Any] = {
-    ("numpy.core.multiarray", "_reconstruct"): _RECONSTRUCT,
-    ("numpy._core.multiarray", "_reconstruct"): _RECONSTRUCT,
-    ("numpy", "ndarray"): np.ndarray,
-    ("numpy", "dtype"): np.dtype,
-    ("_codecs", "encode"): _latin1,
-}
-
-
-class _ArrayUnpickler(pickle.Unpickler):
-    """Reads plain values and NumPy arrays; a pickle that asks for anything else is refused, as it could run code."""
-
-    def find_class(self, module: str, name: str) -> Any:
-        try:
-            return _ALLOWED_IN_PICKLES[module, name]
-        except KeyError:
-            raise pickle.UnpicklingError(f"it holds {module}.{name}") from None
-
-
 def _parse_batch(content: bytes, path: Path, name: str) -> tuple[Images, Labels]:
     try:
-        batch = _ArrayUnpickler(io.BytesIO(content), encoding="bytes").load()
-        labels = batch[b"labels"] if b"labels" in batch else batch[b"fine_labels"]
-        images = np.asarray(batch[b"data"], dtype=np.uint8).reshape(-1, 3, 32, 32).transpose(0, 2, 3, 1)
-        return np.ascontiguousarray(images), np.asarray(labels)
+        batch = dict(read_pickle(content))
+        labels = array_of(batch["labels"] if "labels" in batch else batch["fine_labels"])
+        pixels = array_of(batch["data"])
+        images = pixels.astype(np.uint8, casting="safe").reshape(-1, 3, 32, 32).transpose(0, 2, 3, 1)
+        if labels.shape != (len(images),):
+            raise ValueError(f"{len(images)} images and labels of shape {labels.shape}")
+        return np.ascontiguousarray(images), labels
     except Exception as error:  # a damaged pickle may raise anything
-        if isinstance(error, MemoryError):
-            raise
         reason = " ".join(str(error).split())
         raise DataError(f"{name} in {path} is not a CIFAR batch ({reason}); replace it with a good copy.") from error
 
