@@ -3,6 +3,7 @@
 import contextlib
 import os
 import pickle
+import struct
 from pathlib import Path
 
 import numpy as np
@@ -72,3 +73,15 @@ def test_a_damaged_batch_is_read_or_told_in_a_sentence(place, put):
 def test_a_whole_batch_is_read():
     images, labels = _parse_batch(BATCH, Path("cifar-10-batches-py"), "data_batch_1")
     assert (images.shape, images.dtype, labels.tolist()) == ((2, 32, 32, 3), np.uint8, [1, 2])
+
+
+def test_a_batch_as_python_2_wrote_the_official_ones():
+    """Texts are strings of bytes there, and so are the pixels."""
+    pixels = bytes(range(256)) * 24
+    made = b"cnumpy.core.multiarray\n_reconstruct\n(cnumpy\nndarray\nK\x00\x85U\x01btR"
+    kind = b"cnumpy\ndtype\n(U\x02u1K\x00K\x01tR(K\x03U\x01|NNNJ\xff\xff\xff\xffJ\xff\xff\xff\xffK\x00tb"
+    state = b"(K\x01K\x02M\x00\x0c\x86" + kind + b"\x89T" + struct.pack("<i", len(pixels)) + pixels + b"tb"
+    batch = b"\x80\x02}(U\x04data" + made + state + b"U\x06labels](K\x01K\x02eu."
+    images, labels = _parse_batch(batch, Path("cifar-10-batches-py"), "data_batch_1")
+    assert (images.shape, labels.tolist()) == ((2, 32, 32, 3), [1, 2])
+    assert images[0, 0, :3].tolist() == [[0, 0, 0], [1, 1, 1], [2, 2, 2]]
