@@ -140,6 +140,14 @@ class TestCompiler:
         assert compiler_of("tensorflow", gpu=gpu) == found
         assert times_compiled(tmp_path) == 1
 
+    def test_one_that_dies_before_it_can_say_what_it_sees(self, driver, tensorflow):
+        """Whether there is a GPU the worker finds out; without the compiler it may live."""
+        driver()
+        tensorflow(gpus="os.abort()")
+        found = compiler_of("tensorflow", gpu=gpus()[0])
+        assert (found.gpu, found.fails, found.problem) == ("", True, "ended by signal 6")
+        assert chosen()[0].xla == "no"
+
     def test_one_that_raises(self, driver, tensorflow):
         driver()
         tensorflow('raise RuntimeError("no kernel image is available\\nfor execution on the device")')

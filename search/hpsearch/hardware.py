@@ -28,8 +28,6 @@ __all__ = [
     "choose_hardware",
     "foreign_frameworks",
     "gpus_of",
-    "held",
-    "unseen",
 ]
 
 Xla = Literal["auto", "yes", "no"]
@@ -154,7 +152,7 @@ def choose_hardware(
         return Hardware(backend, _without_gpu(options.devices, backend, chosen, found, tell), xla)
     xla = _judged(backend, xla, found, tell)
     os.environ[XLA_VARIABLE] = xla
-    for sentence in filter(None, map(held, chosen)):
+    for sentence in filter(None, map(_held, chosen)):
         tell(sentence)
     without = ", without XLA" if xla == "no" else ", with XLA" if xla == "yes" else ""
     tell(f"Training on {_named(chosen)} with {CALLED[backend]} {found.version}{without}.")
@@ -190,12 +188,8 @@ def _first_slot(slots: Sequence[Slot], gpu: Gpu) -> Slot:
     return next(slot for slot in slots if slot.device == f"gpu {gpu.number}")
 
 
-def held(gpu: Gpu) -> str:
-    """A sentence about who holds the memory of a GPU; empty where next to nothing is held.
-
-    Args:
-        gpu: It.
-    """
+def _held(gpu: Gpu) -> str:
+    """A sentence about who holds the memory of a GPU; empty where next to nothing is held."""
     used, those = memory_used(gpu) or 0, holders(gpu)
     taken = max(used, sum(holder.memory or 0 for holder in those))
     if gpu.memory is None or taken < gpu.memory * (_WORTH_TELLING if those else _LARGE):
@@ -207,14 +201,8 @@ def held(gpu: Gpu) -> str:
     )
 
 
-def unseen(backend: str, chosen: Sequence[Gpu], found: Compiler) -> str:
-    """Why a backend does not train on a GPU that is there, and what to do, without a full stop.
-
-    Args:
-        backend: The backend.
-        chosen: The GPUs.
-        found: What it did.
-    """
+def _unseen(backend: str, chosen: Sequence[Gpu], found: Compiler) -> str:
+    """Why a backend does not train on a GPU that is there, and what to do, without a full stop."""
     why = f" ({found.problem})" if found.problem else ""
     there = f"this machine has {_named(chosen)}, but {CALLED[backend]} sees no GPU{why}"
     if cuda_libraries(backend):
@@ -241,7 +229,7 @@ def _on_cpu(backend: str, devices: str | None) -> str:
 
 def _without_gpu(devices: str | None, backend: str, chosen: Sequence[Gpu], found: Compiler, tell: Tell) -> str:
     """Train on the CPU where that was allowed."""
-    why = unseen(backend, chosen, found)
+    why = _unseen(backend, chosen, found)
     if devices != "auto":
         raise InputError(f"{why[0].upper()}{why[1:]}, or train on the CPU with --devices cpu.")
     tell(f"Training on the CPU: {why}")

@@ -123,7 +123,7 @@ def _gpu(each: GpuInUse) -> str:
 def _backend(found: Compiler, taken: bool) -> str:
     if not found.version:
         return f"cannot be imported: {found.problem}"
-    parts = [found.version, f"sees {found.gpu}" if found.gpu else "sees no GPU"]
+    parts = [found.version, *([f"sees {found.gpu or 'no GPU'}"] if found.gpu != "" else [])]
     compiles = _compiles(found)
     if compiles is not None:
         took = f" ({', '.join(f'{seconds:.1f} s' for seconds in found.seconds)})" if found.seconds else ""

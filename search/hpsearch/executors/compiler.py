@@ -35,7 +35,7 @@ class Compiler:
 
     Args:
         version: Of the backend; empty where it cannot be imported.
-        gpu: The name of the first GPU that it sees, or None.
+        gpu: The name of the first GPU that it sees; None where it sees none, empty where it died before it could say.
         seconds: What compiling something trivial took, each time it was tried after the first.
         problem: How it failed, or why it may see no GPU, in a few words; empty where there is nothing to say.
     """
@@ -155,9 +155,10 @@ def _kill(process: subprocess.Popen[str]) -> None:
 
 def _compiler(said: dict[str, object], problem: str) -> Compiler:
     seconds, gpu = said.get("second"), said.get("gpu")
+    died = bool(problem) and not {"gpu", "error"} & {*said}
     return Compiler(
         str(said.get("version", "")),
-        None if gpu is None else str(gpu),
+        str(gpu) if gpu is not None else "" if died else None,
         tuple(float(each) for each in seconds) if isinstance(seconds, list) else (),
         str(said.get("error", problem)),
     )
