@@ -33,7 +33,7 @@ def measured(monkeypatch):
         monkeypatch.setattr(sharing, "pace_of", fake)
         monkeypatch.setattr(sharing, "cores", lambda: cores)
         said = []
-        slots = slots_of(Setup("space.py", "."), "cpu", "auto", 1, said.append)
+        slots = slots_of(Setup("space.py", "."), "cpu", "auto", said.append)
         return len(slots), said
 
     return choose
@@ -68,7 +68,7 @@ class TestChoice:
 
     def test_a_number_is_taken_as_it_is(self, monkeypatch):
         monkeypatch.setattr(sharing, "pace_of", lambda *given: pytest.fail("nothing is to be measured"))
-        assert slots_of(Setup("space.py", "."), "cpu", 3, 1, pytest.fail) == slots_for("cpu", 3)
+        assert slots_of(Setup("space.py", "."), "cpu", 3, pytest.fail) == slots_for("cpu", 3)
 
 
 class TestMeasuring:

@@ -124,7 +124,7 @@ def _without_a_trace() -> Iterator[None]:
     """
     from keras.src.backend.common import global_state  # clear_session, which is public, forgets for good
 
-    mine = vars(global_state.GLOBAL_STATE_TRACKER)  # what Keras remembers for this thread; others may be training
+    mine = vars(global_state.GLOBAL_STATE_TRACKER)  # what Keras remembers
     before, drawn = dict(mine), random.getstate()
     mine.pop("uninitialized_variables", None)
     if "object_name_uids" in mine:

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import partial
-from typing import Any, Literal, NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import numpy as np
@@ -19,9 +19,8 @@ from jax import lax
 from numpy.typing import NDArray
 
 from hpsearch.training.knobs import knobs_of, turned
-from hpsearch.training.pace import Pace
 
-__all__ = ["Program", "Rows", "State", "forget", "known", "loops_on_device", "program_for", "state_of", "take_state"]
+__all__ = ["Program", "Rows", "State", "loops_on_device", "program_for", "state_of", "take_state"]
 
 KEPT = 8
 """So many programs are kept; each holds on to the network that it was traced with."""
@@ -92,17 +91,6 @@ class Program:
         self._train_all = jax.jit(self._all_trained, donate_argnums=0, static_argnames="size")
         self._test = jax.jit(self._tested)
         self._test_all = jax.jit(self._all_tested, static_argnames="size")
-        steps = {"train": self._trained, "test": lambda state, _, rows, places: self._tested(state, rows, places)}
-        several = {kind: jax.vmap(step, in_axes=(0, 0, None, 0)) for kind, step in steps.items()}
-        self._several = {kind: jax.jit(step, donate_argnums=0) for kind, step in several.items()}
-        self._several_all = {
-            kind: jax.jit(partial(_looped, step), donate_argnums=0, static_argnames="size")
-            for kind, step in several.items()
-        }
-        self.paces = {"train": Pace(), "test": Pace()}
-        """What its steps take."""
-        self.members = 0
-        """How many trainings it is used by at this moment."""
 
     def serves(self, trainer: Any) -> bool:
         """Whether a model has the variables that this program is for.
@@ -153,46 +141,6 @@ class Program:
             state = self._test(state, rows, order[step * size : (step + 1) * size])
         return state
 
-    def together(
-        self,
-        kind: Literal["train", "test"],
-        states: Sequence[State],
-        knobs: Sequence[Sequence[float]],
-        rows: Rows,
-        orders: Sequence[NDArray[np.int32]],
-        starts: Sequence[int],
-        count: int,
-        size: int,
-    ) -> Sequence[State]:
-        """Do some steps of several trainings, or of their validations, in one call for all of them.
-
-        Args:
-            kind: Which of the two.
-            states: Of each; the arrays stay as they are.
-            knobs: Likewise.
-            rows: What all of them take their batches from.
-            orders: The order of the rows, for each (n,).
-            starts: The first step of each.
-            count: How many steps, all of them of the whole size.
-            size: Rows a step.
-        """
-        if kind == "test":
-            rows = rows._replace(weights=None)
-        numbers = tuple(np.asarray(each, dtype="float32") for each in zip(*knobs, strict=True))
-        state = _joined(tuple(states))
-        if self._looped:
-            places = np.zeros((len(orders), len(rows.labels)), dtype="int32")  # as long for all, as in `test`
-            for row, order in zip(places, orders, strict=True):
-                row[: len(order)] = order
-            begun = np.asarray(starts, dtype="int32")
-            state = self._several_all[kind](state, numbers, rows, places, begun, count, size=size)
-        for step in range(count) if not self._looped else ():
-            firsts = [(start + step) * size for start in starts]
-            places = np.stack([order[first : first + size] for first, order in zip(firsts, orders, strict=True)])
-            state = self._several[kind](state, numbers, rows, places)
-        parts: list[State] = _parted(state, len(states))
-        return parts
-
     def check(self, state: State, knobs: Sequence[float], rows: Rows, order: NDArray[np.int32], size: int) -> None:
         """Find out whether the steps can be compiled at all; JAX keeps what it traces here for the first of them.
 
@@ -239,39 +187,6 @@ class Program:
         return done
 
 
-def _looped(
-    step: Any, state: State, knobs: Any, rows: Rows, orders: Any, starts: Any, count: Any, *, size: int
-) -> State:
-    """So many steps of several trainings, each from its own place in its own order."""
-
-    def taken(number: Any, state: State) -> State:
-        batch = partial(_places, number=number, size=size)
-        found: State = step(state, knobs, rows, jax.vmap(batch)(orders, starts))
-        return found
-
-    done: State = lax.fori_loop(0, count, taken, state)
-    return done
-
-
-def _places(order: Any, start: Any, *, number: Any, size: int) -> Any:
-    return lax.dynamic_slice_in_dim(order, (start + number) * size, size)
-
-
-def _join(states: tuple[State, ...]) -> State:
-    """The states of several trainings as one, whose arrays have another axis, the first."""
-    joined: State = jax.tree.map(lambda *values: jax.numpy.stack(values), *states)
-    return joined
-
-
-def _part(state: State, count: int) -> list[State]:
-    """The states of several trainings that were one."""
-    return [jax.tree.map(lambda value, at=place: value[at], state) for place in range(count)]
-
-
-_joined = jax.jit(_join)
-_parted = jax.jit(_part, static_argnums=1)
-
-
 _programs: dict[tuple[str, bool], Program] = {}
 
 
@@ -291,16 +206,6 @@ def program_for(trainer: Any, shape: str, looped: bool | None = None) -> Program
         while len(_programs) > KEPT:
             del _programs[next(iter(_programs))]
     return program
-
-
-def known() -> list[Program]:
-    """The programs that are kept, the last one last."""
-    return list(_programs.values())
-
-
-def forget() -> None:
-    """Keep no program."""
-    _programs.clear()
 
 
 def _variables(trainer: Any) -> tuple[Sequence[Any], ...]:
