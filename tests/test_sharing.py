@@ -103,3 +103,13 @@ class TestMeasuring:
 def test_what_is_no_number_is_refused(cli):
     said = cli("run", "spaces/digits.py", "--per-device", "many")
     assert said.sentence == "--per-device got 'many'; allowed: auto, or a whole number, 1 or more."
+
+
+@pytest.mark.parametrize("command", [["run", "spaces/digits.py"], ["finals"], ["export-best"]])
+def test_lanes_are_gone(cli, command, tmp_path):
+    said = cli(*command, "--lanes", "3", "--results", tmp_path)
+    assert said.sentence == (
+        "--lanes is gone, for its networks with batch normalisation were scored wrongly; use --per-device 3 instead."
+    )
+    assert "--lanes" not in cli(command[0], "--help").out
+    assert "--lanes" not in cli(*command, "--lanes", "1", "--results", tmp_path / "nowhere", "--devices", "7").err

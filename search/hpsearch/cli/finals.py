@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from hpsearch.cli.lanes import lanes_option
+from hpsearch.cli.lanes import doubt, lanes_option
 from hpsearch.cli.options import backend_option, data_dir_option, use_data_dir, xla_option
 from hpsearch.cli.output import (
     Cell,
@@ -170,8 +170,15 @@ def finals(
     show_finals(found, folder.info())
     say_what_counts(found, asked.seeds)
     where = "" if str(results) == "results" else f" --results {results}"
+    _say_what_is_doubtful(folder, results)
     go_on = stopped or (not found.complete and found.compared < len(found.seeds))
     tell(f"{'Go on with: hpsearch finals' if go_on else 'Next: hpsearch export-best'} --study {folder.name}{where}")
+
+
+def _say_what_is_doubtful(study: StudyFolder, results: Path) -> None:
+    found = [said for trial in study.finals.trials() if (said := doubt(study.finals, trial, results))]
+    if found:
+        tell(f"{len(found)} of these trainings are doubtful. {found[0]}")
 
 
 def final_screen(
