@@ -381,6 +381,108 @@ def test_features_of_a_frozen_body_and_two_phases(digits, choose, tmp_path):
     same(found, wanted)
 
 
+# ---- what programs are traced from
+
+
+def kept(monkeypatch):
+    """The programs that are kept from here on, by shape."""
+    from hpsearch.training import programs
+
+    monkeypatch.setattr(programs, "_programs", found := {})
+    return found
+
+
+@ON_JAX
+@pytest.mark.parametrize("name", ["plain", "as records are trained", "mixed", "16 bits"])
+def test_a_program_holds_no_weights(name, digits, choose, monkeypatch):
+    """Its model is another one than the one that was trained, and nothing of it but a few numbers is on the device."""
+    programs = kept(monkeypatch)
+    trained(replace(RECIPES[name], training=replace(RECIPES[name].training, epochs=1)), digits, choose("looped"))
+    (program,) = programs.values()
+    held = [value for value in vars(program._trainer.optimizer).values() if hasattr(value, "nbytes")]
+    variables = [*program._trainer.variables, *program._trainer.optimizer.variables, *held]
+    assert len(variables) > 10
+    assert sum(variable._value.nbytes for variable in variables if variable._value is not None) < 200
+
+
+@ON_JAX
+def test_what_is_done_to_a_network_does_not_change_its_program(digits, choose, monkeypatch):
+    """A program that is traced while its network finds the statistics of batch normalisation validates as any other."""
+    from hpsearch.training import by_device
+    from hpsearch.training.statistics import Statistics, _normalising_by_batches
+
+    kept(monkeypatch)
+    recipe, asked = RECIPES["plain"], choose("looped")
+    _, wanted, _ = trained(recipe, digits, "fit")
+    measured = by_device._Run.measured
+
+    def in_the_middle(run, *given):
+        statistics = Statistics(run.trainer, digits[0].images, 64)
+        with _normalising_by_batches(statistics._layers):
+            return measured(run, *given)
+
+    monkeypatch.setattr(by_device._Run, "measured", in_the_middle)
+    _, found, _ = trained(recipe, digits, asked)
+    same(found, wanted)
+
+
+@ON_JAX
+def test_a_network_with_code_of_the_users_own_is_traced_itself_and_not_kept(digits, choose, monkeypatch):
+    class Doubling(keras.layers.Layer):
+        def call(self, x):
+            return 2 * x
+
+    def build_doubling(hp):
+        inputs = keras.Input((8, 8, 1))
+        x = keras.layers.BatchNormalization()(keras.layers.Flatten()(Doubling()(inputs)))
+        return keras.Model(inputs, keras.layers.Dense(10, activation="softmax")(x))
+
+    programs = kept(monkeypatch)
+    recipe = Recipe(model=HyperModel(build_doubling, values={}), training=Training(epochs=2, batch_size=64))
+    _, wanted, _ = trained(recipe, digits, "fit")
+    outcome, found, _ = trained(recipe, digits, choose("looped"))
+    assert outcome.engine == "device"
+    same(found, wanted)
+    assert not programs
+
+
+BODIES = {
+    "random pixels": lambda: keras.applications.EfficientNetB0(
+        weights=None, include_top=False, input_shape=(32, 32, 3)
+    ),
+    "grouped": lambda: keras.applications.MobileNetV3Small(weights=None, include_top=False, input_shape=(32, 32, 3)),
+}
+
+
+@pytest.mark.parametrize("name", BODIES)
+def test_the_twin_of_a_network_calculates_as_it_does(name):
+    """One of Keras's own in it, with its last layers thawed, its dropout stilled, and pixels that were looked at."""
+    from hpsearch.blocks.frozen import freeze
+    from hpsearch.training.twins import twin_of
+    from hpsearch.training.unallocated import unallocated
+
+    body = BODIES[name]()
+    for layer in body.layers:
+        if isinstance(layer, keras.layers.Normalization):
+            layer.adapt(np.random.default_rng(0).uniform(0, 255, (8, 32, 32, 3)))
+    freeze(body, 5)
+    inputs = keras.Input((32, 32, 3))
+    network = keras.Model(inputs, keras.layers.GlobalAveragePooling2D()(body(inputs)))
+    with unallocated():
+        twin = twin_of(network)
+    assert all(variable._value is None for variable in twin.variables)
+    groups = [(network.trainable_variables, twin.trainable_variables)]
+    groups.append((network.non_trainable_variables, twin.non_trainable_variables))
+    for mine, its in groups:
+        assert [(each.name, each.shape, each.dtype) for each in mine] == [(e.name, e.shape, e.dtype) for e in its]
+    x = np.random.default_rng(1).uniform(0, 255, (2, 32, 32, 3)).astype("float32")
+    values = [[variable.value for variable in mine] for mine, _ in groups]
+    found, _ = twin.stateless_call(*values, x, training=False)
+    wanted = keras.ops.convert_to_numpy(network(x, training=False))
+    assert np.abs(wanted).max() > 0
+    assert keras.ops.convert_to_numpy(found) == pytest.approx(wanted, rel=1e-5, abs=1e-6)
+
+
 # ---- which recipes are of one shape
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import Any, Literal
 
 import jax
@@ -17,6 +18,7 @@ from hpsearch.training.feeding import Feed, in_memory
 from hpsearch.training.knobs import knobs_of
 from hpsearch.training.programs import Program, loops_on_device, program_for, state_of, take_state
 from hpsearch.training.residents import let_go, resident
+from hpsearch.training.unallocated import unallocated
 
 __all__ = ["Device", "UnsuitedError", "unsuited"]
 
@@ -115,14 +117,24 @@ class _Run:
         self.feed = Feed(work.x, work.labels, work.batch_size, work.seed, like=work.like)
         self.callbacks = work.callbacks()
         self.beat = _Beat()
-        _make_ready(self.trainer, self.feed)
+        _, self.label = self.feed.rows(slice(0, 1))
+        _make_ready(self.trainer, self.label)
+        self.trainer.reset_metrics()
         self.knobs = [knob.value for knob in knobs_of(self.trainer)]
         self.rows = resident(self.feed, work)
-        self.program: Program = program_for(self.trainer, work.program(), looped)
+        self.program: Program = program_for(self.trainer, work.program(), self._twin, looped)
         try:
             self.program.check(state_of(self.trainer), self.knobs, self.rows, self._order(0), self.feed.batch_size)
         except Exception as error:  # whatever is wrong with it, fit will say so if it is not the compiling
             raise UnsuitedError(f"JAX cannot compile the model ({gist(_first(error))[:200]})") from error
+
+    def _twin(self) -> Any:
+        """A model like the one that is trained, whose variables have no values, to trace programs from; or None."""
+        twin = self.work.twin()
+        if twin is not None:
+            with unallocated():
+                jax.eval_shape(partial(_make_ready, twin, self.label))
+        return twin
 
     def train(self) -> None:
         course, trainer = self.course, self.trainer
@@ -219,11 +231,9 @@ def _first(error: BaseException) -> BaseException:
     return error
 
 
-def _make_ready(trainer: Any, feed: Feed) -> None:
+def _make_ready(trainer: Any, labels: Any) -> None:
     """Have optimizer and metrics create their variables, which they do when they first need them."""
     trainer.optimizer.build(trainer.trainable_variables)
-    _, labels = feed.rows(slice(0, 1))
     answer = keras.ops.full((1, *trainer.output_shape[1:]), 0.5)
     for measured in (trainer.compute_loss, trainer.compute_metrics):
         measured(None, labels, answer, None)
-    trainer.reset_metrics()

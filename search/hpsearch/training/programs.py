@@ -3,13 +3,15 @@
 One call does as many steps as wanted: batches are gathered on the device from rows that lie there, and state and
 metrics go from step to step without the host. The number of steps is an argument, so that one program serves an epoch,
 a part of it and the rest of it. Networks of one shape share a program; what differs between them are its arguments.
+A program is traced from a twin of the first of them, which is never trained and has no values: neither does what is
+done to a network change the program, nor does a program that is kept hold weights on the device.
 
 On a CPU a convolution within a loop of XLA is many times slower than one outside, so that there each step is a call.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -23,7 +25,7 @@ from hpsearch.training.knobs import knobs_of, turned
 __all__ = ["Program", "Rows", "State", "loops_on_device", "program_for", "state_of", "take_state"]
 
 KEPT = 8
-"""So many programs are kept; each holds on to the network that it was traced with."""
+"""So many programs are kept."""
 
 
 class Rows(NamedTuple):
@@ -79,7 +81,7 @@ class Program:
     """The steps of one model, and of all others of its shape.
 
     Args:
-        trainer: A compiled Keras model that is built, its optimizer and metrics too.
+        trainer: A compiled Keras model that is built, its optimizer and metrics too; its variables need no values.
         looped: Whether many steps are one call.
     """
 
@@ -190,22 +192,34 @@ class Program:
 _programs: dict[tuple[str, bool], Program] = {}
 
 
-def program_for(trainer: Any, shape: str, looped: bool | None = None) -> Program:
+def program_for(trainer: Any, shape: str, twin: Callable[[], Any], looped: bool) -> Program:
     """The program of a model: that of another one of its shape, if there was one.
 
     Args:
         trainer: A compiled Keras model that is built, its optimizer and metrics too.
         shape: What models of one shape have in common; empty for one that shares nothing.
-        looped: Whether many steps are one call; None decides by the device.
+        twin: Makes a model like it that nobody trains, or None.
+        looped: Whether many steps are one call.
     """
-    key = shape, loops_on_device() if looped is None else looped
+    key = shape, looped
     known = _programs.pop(key, None) if shape else None
-    program = known if known is not None and known.serves(trainer) else Program(trainer, key[1])
+    if known is None or not known.serves(trainer):
+        known = _of_twin(trainer, twin(), looped)
+    if known is None:
+        # Nothing else looks at the model while it is traced, for a process trains one at a time. What is traced from
+        # it holds its weights, and does what was done to it since: so it ends with this training.
+        return Program(trainer, looped)
     if shape:
-        _programs[key] = program  # at the end: it is the last one that is dropped
+        _programs[key] = known  # at the end: it is the last one that is dropped
         while len(_programs) > KEPT:
             del _programs[next(iter(_programs))]
-    return program
+    return known
+
+
+def _of_twin(trainer: Any, twin: Any, looped: bool) -> Program | None:
+    """The program of a model, traced from another one; None where there is none that is like it."""
+    program = None if twin is None else Program(twin, looped)
+    return program if program is not None and program.serves(trainer) else None
 
 
 def _variables(trainer: Any) -> tuple[Sequence[Any], ...]:
