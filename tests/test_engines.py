@@ -446,27 +446,50 @@ def test_a_network_with_code_of_the_users_own_is_traced_itself_and_not_kept(digi
     assert not programs
 
 
-BODIES = {
-    "random pixels": lambda: keras.applications.EfficientNetB0(
-        weights=None, include_top=False, input_shape=(32, 32, 3)
-    ),
-    "grouped": lambda: keras.applications.MobileNetV3Small(weights=None, include_top=False, input_shape=(32, 32, 3)),
-}
+def in_a_row():
+    layers = [
+        keras.Input((8, 8, 1)),
+        keras.layers.Flatten(),
+        keras.layers.BatchNormalization(),
+        keras.layers.Dropout(0.3),
+    ]
+    return keras.Sequential([*layers, keras.layers.Dense(10, activation="softmax")])
 
 
-@pytest.mark.parametrize("name", BODIES)
-def test_the_twin_of_a_network_calculates_as_it_does(name):
-    """One of Keras's own in it, with its last layers thawed, its dropout stilled, and pixels that were looked at."""
+def of_a_function():
+    inputs = keras.Input((8, 8, 1))
+    return keras.Model(inputs, keras.layers.Dense(10, activation=lambda x: x)(keras.layers.Flatten()(inputs)))
+
+
+@ON_JAX
+@pytest.mark.parametrize(("build_it", "made"), [(in_a_row, True), (of_a_function, False)])
+def test_networks_that_a_user_builds_have_twins_where_they_are_of_keras_alone(build_it, made):
+    from hpsearch.training.compiling import Trained
+    from hpsearch.training.plan import phases_of
+
+    recipe = Recipe(model=HyperModel(lambda hp: build_it(), values={}), training=Training(epochs=1))
+    found = Trained(build(recipe, INPUTS, from_answers({})), INPUTS, 0)
+    assert found.twin() is None, "it was not compiled"
+    found.compile(phases_of(recipe.training, recipe.model)[0], 40)
+    twin = found.twin()
+    assert (twin is not None) is made
+    if twin is not None:
+        assert [each.shape for each in twin.variables] == [each.shape for each in found.trainer.variables]
+
+
+def test_the_twin_of_a_network_calculates_as_it_does():
+    """With a model in it whose last layers are thawed, whose dropout is stilled, and that has looked at pixels."""
     from hpsearch.blocks.frozen import freeze
     from hpsearch.training.twins import twin_of
     from hpsearch.training.unallocated import unallocated
 
-    body = BODIES[name]()
-    for layer in body.layers:
-        if isinstance(layer, keras.layers.Normalization):
-            layer.adapt(np.random.default_rng(0).uniform(0, 255, (8, 32, 32, 3)))
-    freeze(body, 5)
-    inputs = keras.Input((32, 32, 3))
+    seen = keras.layers.Normalization()
+    seen.adapt(np.random.default_rng(0).uniform(0, 255, (8, 8, 8, 3)))
+    layers = keras.layers
+    stack = [seen, layers.Conv2D(3, 3), layers.BatchNormalization(), layers.Dropout(0.2), layers.Conv2D(4, 3)]
+    body = keras.Sequential([keras.Input((8, 8, 3)), *stack], name="body")
+    freeze(body, 1)
+    inputs = keras.Input((8, 8, 3))
     network = keras.Model(inputs, keras.layers.GlobalAveragePooling2D()(body(inputs)))
     with unallocated():
         twin = twin_of(network)
@@ -475,7 +498,7 @@ def test_the_twin_of_a_network_calculates_as_it_does(name):
     groups.append((network.non_trainable_variables, twin.non_trainable_variables))
     for mine, its in groups:
         assert [(each.name, each.shape, each.dtype) for each in mine] == [(e.name, e.shape, e.dtype) for e in its]
-    x = np.random.default_rng(1).uniform(0, 255, (2, 32, 32, 3)).astype("float32")
+    x = np.random.default_rng(1).uniform(0, 255, (2, 8, 8, 3)).astype("float32")
     values = [[variable.value for variable in mine] for mine, _ in groups]
     found, _ = twin.stateless_call(*values, x, training=False)
     wanted = keras.ops.convert_to_numpy(network(x, training=False))

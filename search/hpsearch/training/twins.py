@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import warnings
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import keras
@@ -31,21 +33,31 @@ def twin_of(network: Any) -> Any:
     """
     if not all(map(told_by_configuration, network._flatten_layers())):  # noqa: SLF001  # Keras shows layers of layers in no public way
         return None
-    # A model that is not compiled, which Keras would do again with the clone.
-    plain = keras.Model(network.input, network.output, name=network.name)
     try:
-        twin = keras.models.clone_model(plain, clone_function=_cloned, recursive=True)
+        with warnings.catch_warnings(action="ignore"):  # of functions that had better not be saved, which nobody does
+            twin = keras.models.clone_model(_plain(network), clone_function=_cloned, recursive=True)
     except Exception:  # noqa: BLE001  # a user's own function, say as an activation, need not be told by anything
         return None
-    if _names(twin) != _names(network):
+    if _names(twin) != _names(network) or len(twin.variables) != len(network.variables):
         return None
     _take_after(twin, network)
     return twin
 
 
+def _plain(network: Any) -> Any:
+    """The same layers as a model that is not compiled; Keras would compile the clone of one that is."""
+    if isinstance(network, keras.Sequential):  # which says what goes in and out only once it was called
+        return keras.Model(network.inputs[0], network.outputs[0], name=network.name)
+    return keras.Model(network.input, network.output, name=network.name)
+
+
 def _names(network: Any) -> list[str]:
-    """What layers are called; inputs, which the clone has of its own, may be called anything."""
-    return [layer.name for layer in leaves(network) if not isinstance(layer, keras.layers.InputLayer)]
+    """What layers are called; inputs, which the clone has of its own, may be called anything or be left out."""
+    return [layer.name for layer in _without_inputs(leaves(network))]
+
+
+def _without_inputs(layers: Iterable[Any]) -> Iterator[Any]:
+    return (layer for layer in layers if not isinstance(layer, keras.layers.InputLayer))
 
 
 def _cloned(layer: Any) -> Any:
@@ -70,7 +82,7 @@ def _take_after(twin: Any, network: Any) -> None:
 def _adjust(twin: Any, model: Any) -> None:
     """Adjust a model before its layers, for what is said of it is said of all that it has."""
     twin.dtype_policy, twin.trainable = model.dtype_policy, model.trainable
-    for mine, its in zip(twin.layers, model.layers, strict=True):
+    for mine, its in zip(_without_inputs(twin.layers), _without_inputs(model.layers), strict=True):
         if isinstance(its, keras.Model):
             _adjust(mine, its)
             continue
