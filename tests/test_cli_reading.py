@@ -7,6 +7,7 @@ import math
 import os
 import subprocess
 import sys
+import time
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,7 @@ from hpsearch.cli.leaderboard import leaderboard
 from hpsearch.cli.reading import show, studies
 from hpsearch.errors import HpsearchError, InputError, StudyError
 from hpsearch.study import Epoch, StudyFolder, Trial
+from hpsearch.study.asked import lanes_until, read_asked, write_asked
 from hpsearch.study.live import Live, LiveSlot, write_live
 
 RECIPE = """Recipe(
@@ -376,3 +378,58 @@ def test_a_narrow_terminal_keeps_the_columns_that_matter(
     assert "out_of_memory" in text
     assert ("epochs" in header) == (width >= 80)
     assert "…" not in text
+
+
+# ---- trials that an earlier version may have trained with --lanes
+
+
+class TestLanes:
+    """What ``asked.json`` of an earlier version says of lanes marks trials of the device engine."""
+
+    @pytest.fixture
+    def study(self, tmp_path: Path) -> StudyFolder:
+        """A trial of each engine."""
+        folder = begin(tmp_path)
+        add(folder, 0, 0.9, engine="device", started=1000.0)
+        add(folder, 1, 0.8, engine="fit", started=1000.0)
+        return folder
+
+    def doubt(self, folder: StudyFolder, trial: int, results: Path) -> str | None:
+        """What show says, as text and as JSON."""
+        call_ = partial(call, show, results, str(trial), "--study", folder.name)
+        found: str | None = json.loads(call_("--json").stdout)["doubt"]
+        lines = [line for line in call_().stdout.splitlines() if line.startswith("# doubtful ")]
+        assert len(lines) == (0 if found is None else 1)
+        return found
+
+    def test_those_of_the_device_engine_are_doubtful(self, study: StudyFolder, tmp_path: Path) -> None:
+        (study.path / "asked.json").write_text('{"lanes": 4}')
+        assert self.doubt(study, 0, tmp_path) == (
+            "Trained by an earlier version with --lanes, perhaps: its score may be wrong where its network has batch "
+            f"normalisation; train it again with: hpsearch finals --study digits --results {tmp_path}"
+        )
+        assert self.doubt(study, 1, tmp_path) is None
+
+    @pytest.mark.parametrize("said", ["{}", '{"lanes": 1}', '{"lanes": "many"}', '{"per-device": 4}', "["])
+    def test_without_that_word_none_is(self, study: StudyFolder, tmp_path: Path, said: str) -> None:
+        (study.path / "asked.json").write_text(said)
+        assert self.doubt(study, 0, tmp_path) is None
+
+    def test_those_of_a_run_that_went_on_without_lanes_are_not(self, study: StudyFolder, tmp_path: Path) -> None:
+        (study.path / "asked.json").write_text('{"lanes": 4, "keep": 2}')
+        before = time.time()
+        for _ in range(2):
+            write_asked(study, {"keep": 3})
+        add(study, 2, 0.9, engine="device", started=time.time())
+        assert self.doubt(study, 0, tmp_path) is not None
+        assert self.doubt(study, 2, tmp_path) is None
+        assert before <= (lanes_until(study) or 0) <= time.time()
+        assert read_asked(study) == {"keep": 3}
+
+    def test_finals_are_where_the_search_had_lanes(self, study: StudyFolder, tmp_path: Path) -> None:
+        finals = begin(study.path, "finals")
+        add(finals, 0, 0.9, engine="device", started=1000.0)
+        assert self.doubt(finals, 0, tmp_path) is None
+        (study.path / "asked.json").write_text('{"lanes": 2}')
+        way_out = f"move {finals.path} away, then train all with: hpsearch finals --study digits --results {tmp_path}"
+        assert (self.doubt(finals, 0, tmp_path) or "").endswith(f"normalisation; {way_out}")

@@ -231,6 +231,23 @@ class TestStatus:
         assert (read["devices"], read["per_device"], read["keep"]) == ("0,1", 2, 0)
         assert (read["checkpoint_every"], read["hang_timeout"]) == (30.0, 600.0)
 
+    @pytest.mark.parametrize(
+        ("asked", "said"),
+        [
+            ({"lanes": 4}, "--per-device 4"),
+            ({"lanes": 4, "per-device": 2}, "--per-device 2"),
+            ({"lanes": 4, "per-device": "auto"}, "--per-device auto"),
+        ],
+    )
+    def test_what_was_trained_in_lanes_goes_on_in_processes(self, study, ask, asked, said):
+        """Lanes are what an earlier version knew."""
+        ended(study)
+        (study.path / "asked.json").write_text(json.dumps(asked))
+        line = lines(ask("status"))[-1]
+        assert line.count("--per-device") == 1
+        assert f" {said} " in line
+        assert "--lanes" not in line
+
     def test_what_the_last_run_was_asked_for_may_be_unreadable(self, study, ask):
         ended(study)
         (study.path / "asked.json").write_text("[")

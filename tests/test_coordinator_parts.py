@@ -92,14 +92,14 @@ class Silent:
         self.slots = tuple(Slot(number, "cpu") for number in range(slots))
         self.stopped = set()
         self.memory = 100
-        self.dismissed = []
+        self.killed = []
         self.waits = 0.0
 
     def start(self, slot):
         pass
 
-    def dismiss(self, slot):
-        self.dismissed.append(slot)
+    def kill(self, slot):
+        self.killed.append(slot)
 
     def health(self, slot):
         return Health(1, True, slot in self.stopped, self.memory)
@@ -184,10 +184,10 @@ class TestCrew:
     def test_a_worker_is_let_go_after_many_trials(self, crew):
         crew, executor = crew
         for _ in range(crew_module.TRIALS_A_WORKER):
-            assert executor.dismissed == []
+            assert executor.killed == []
             crew.took(0)
             crew.gave_back(0)
-        assert executor.dismissed == [0]
+        assert executor.killed == [0]
         assert crew.places[0].state == "off"
 
     def test_a_worker_is_let_go_when_its_memory_has_grown(self, crew):
@@ -195,7 +195,7 @@ class TestCrew:
         crew.took(0)
         executor.memory += crew_module.GROWTH + 1
         crew.gave_back(0)
-        assert executor.dismissed == [0]
+        assert executor.killed == [0]
 
 
 class TestTarget:

@@ -253,20 +253,6 @@ class TestSlots:
         assert all(slot.shared for slot in slots)
         assert {dict(slot.environment)["XLA_PYTHON_CLIENT_MEM_FRACTION"] for slot in slots} == {"0.460"}
 
-    def test_several_in_each_process(self, nvidia_smi):
-        nvidia_smi(TWO)
-        slots = slots_for("all", lanes=2)
-        assert [(slot.number, visible(slot), slot.team) for slot in slots] == [
-            (0, "0", 0),
-            (1, "0", 0),
-            (2, "1", 1),
-            (3, "1", 1),
-        ]
-        assert all(slot.shared for slot in slots)
-        assert [slot.team for slot in slots_for("cpu", 2, 2)] == [0, 0, 1, 1]
-        assert [slot.team for slot in slots_for("cpu", 2)] == [None, None]
-        assert [memory_of(slot, slots) for slot in slots] == [20480 * 2**20] * 4
-
     def test_the_cpu_where_there_is_no_gpu(self):
         """The backend may still find what is not NVIDIA's, so that nothing is hidden from it."""
         assert slots_for(None) == slots_for("all") == (Slot(0, "cpu"),)
@@ -307,8 +293,6 @@ class TestSlots:
     @pytest.mark.parametrize("count", [0, -1])
     def test_none_at_all(self, count):
         assert refused(None, count) == f"--per-device got {count}; it takes a whole number from 1."
-        with pytest.raises(InputError, match=f"--lanes got {count}; it takes a whole number from 1"):
-            slots_for(None, lanes=count)
 
 
 class TestMemory:

@@ -381,6 +381,131 @@ def test_features_of_a_frozen_body_and_two_phases(digits, choose, tmp_path):
     same(found, wanted)
 
 
+# ---- what programs are traced from
+
+
+def kept(monkeypatch):
+    """The programs that are kept from here on, by shape."""
+    from hpsearch.training import programs
+
+    monkeypatch.setattr(programs, "_programs", found := {})
+    return found
+
+
+@ON_JAX
+@pytest.mark.parametrize("name", ["plain", "as records are trained", "mixed", "16 bits"])
+def test_a_program_holds_no_weights(name, digits, choose, monkeypatch):
+    """Its model is another one than the one that was trained, and nothing of it but a few numbers is on the device."""
+    programs = kept(monkeypatch)
+    trained(replace(RECIPES[name], training=replace(RECIPES[name].training, epochs=1)), digits, choose("looped"))
+    (program,) = programs.values()
+    held = [value for value in vars(program._trainer.optimizer).values() if hasattr(value, "nbytes")]
+    variables = [*program._trainer.variables, *program._trainer.optimizer.variables, *held]
+    assert len(variables) > 10
+    assert sum(variable._value.nbytes for variable in variables if variable._value is not None) < 200
+
+
+@ON_JAX
+def test_what_is_done_to_a_network_does_not_change_its_program(digits, choose, monkeypatch):
+    """A program that is traced while its network finds the statistics of batch normalisation validates as any other."""
+    from hpsearch.training import by_device
+    from hpsearch.training.statistics import Statistics, _normalising_by_batches
+
+    kept(monkeypatch)
+    recipe, asked = RECIPES["plain"], choose("looped")
+    _, wanted, _ = trained(recipe, digits, "fit")
+    measured = by_device._Run.measured
+
+    def in_the_middle(run, *given):
+        statistics = Statistics(run.trainer, digits[0].images, 64)
+        with _normalising_by_batches(statistics._layers):
+            return measured(run, *given)
+
+    monkeypatch.setattr(by_device._Run, "measured", in_the_middle)
+    _, found, _ = trained(recipe, digits, asked)
+    same(found, wanted)
+
+
+@ON_JAX
+def test_a_network_with_code_of_the_users_own_is_traced_itself_and_not_kept(digits, choose, monkeypatch):
+    class Doubling(keras.layers.Layer):
+        def call(self, x):
+            return 2 * x
+
+    def build_doubling(hp):
+        inputs = keras.Input((8, 8, 1))
+        x = keras.layers.BatchNormalization()(keras.layers.Flatten()(Doubling()(inputs)))
+        return keras.Model(inputs, keras.layers.Dense(10, activation="softmax")(x))
+
+    programs = kept(monkeypatch)
+    recipe = Recipe(model=HyperModel(build_doubling, values={}), training=Training(epochs=2, batch_size=64))
+    _, wanted, _ = trained(recipe, digits, "fit")
+    outcome, found, _ = trained(recipe, digits, choose("looped"))
+    assert outcome.engine == "device"
+    same(found, wanted)
+    assert not programs
+
+
+def in_a_row():
+    layers = [
+        keras.Input((8, 8, 1)),
+        keras.layers.Flatten(),
+        keras.layers.BatchNormalization(),
+        keras.layers.Dropout(0.3),
+    ]
+    return keras.Sequential([*layers, keras.layers.Dense(10, activation="softmax")])
+
+
+def of_a_function():
+    inputs = keras.Input((8, 8, 1))
+    return keras.Model(inputs, keras.layers.Dense(10, activation=lambda x: x)(keras.layers.Flatten()(inputs)))
+
+
+@ON_JAX
+@pytest.mark.parametrize(("build_it", "made"), [(in_a_row, True), (of_a_function, False)])
+def test_networks_that_a_user_builds_have_twins_where_they_are_of_keras_alone(build_it, made):
+    from hpsearch.training.compiling import Trained
+    from hpsearch.training.plan import phases_of
+
+    recipe = Recipe(model=HyperModel(lambda hp: build_it(), values={}), training=Training(epochs=1))
+    found = Trained(build(recipe, INPUTS, from_answers({})), INPUTS, 0)
+    assert found.twin() is None, "it was not compiled"
+    found.compile(phases_of(recipe.training, recipe.model)[0], 40)
+    twin = found.twin()
+    assert (twin is not None) is made
+    if twin is not None:
+        assert [each.shape for each in twin.variables] == [each.shape for each in found.trainer.variables]
+
+
+def test_the_twin_of_a_network_calculates_as_it_does():
+    """With a model in it whose last layers are thawed, whose dropout is stilled, and that has looked at pixels."""
+    from hpsearch.blocks.frozen import freeze
+    from hpsearch.training.twins import twin_of
+    from hpsearch.training.unallocated import unallocated
+
+    seen = keras.layers.Normalization()
+    seen.adapt(np.random.default_rng(0).uniform(0, 255, (8, 8, 8, 3)))
+    layers = keras.layers
+    stack = [seen, layers.Conv2D(3, 3), layers.BatchNormalization(), layers.Dropout(0.2), layers.Conv2D(4, 3)]
+    body = keras.Sequential([keras.Input((8, 8, 3)), *stack], name="body")
+    freeze(body, 1)
+    inputs = keras.Input((8, 8, 3))
+    network = keras.Model(inputs, keras.layers.GlobalAveragePooling2D()(body(inputs)))
+    with unallocated():
+        twin = twin_of(network)
+    assert all(variable._value is None for variable in twin.variables)
+    groups = [(network.trainable_variables, twin.trainable_variables)]
+    groups.append((network.non_trainable_variables, twin.non_trainable_variables))
+    for mine, its in groups:
+        assert [(each.name, each.shape, each.dtype) for each in mine] == [(e.name, e.shape, e.dtype) for e in its]
+    x = np.random.default_rng(1).uniform(0, 255, (2, 8, 8, 3)).astype("float32")
+    values = [[variable.value for variable in mine] for mine, _ in groups]
+    found, _ = twin.stateless_call(*values, x, training=False)
+    wanted = keras.ops.convert_to_numpy(network(x, training=False))
+    assert np.abs(wanted).max() > 0
+    assert keras.ops.convert_to_numpy(found) == pytest.approx(wanted, rel=1e-5, abs=1e-6)
+
+
 # ---- which recipes are of one shape
 
 

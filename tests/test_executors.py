@@ -47,29 +47,6 @@ def serve(connection):
         pass
 '''
 
-IN_LANES = '''
-"""Several workers in one process, each of which repeats what it hears first, and then runs whatever text it is sent."""
-
-from hpsearch.messages import InLane
-
-
-def serve(connection):
-    def said(lane, message):
-        connection.send(InLane(lane, message))
-
-    begun = set()
-    try:
-        while True:
-            heard = connection.recv()
-            if heard.lane in begun:
-                exec(heard.message, {"said": said, "say": lambda message: said(heard.lane, message)})
-            else:
-                begun.add(heard.lane)
-                said(heard.lane, heard.message)
-    except (EOFError, BrokenPipeError):
-        pass
-'''
-
 HALF = "os.write(connection.fileno(), (1000).to_bytes(4, 'big') + b'the first of a thousand bytes')"
 STOP = "os.kill(os.getpid(), signal.SIGSTOP)"
 STUCK = "ctypes.PyDLL(None).sleep(100_000)"
@@ -86,18 +63,6 @@ def obedient(nothing_from_outside, tmp_path_factory):
         import obedient_worker
 
         yield obedient_worker.serve
-
-
-@pytest.fixture(scope="module")
-def in_lanes(nothing_from_outside, tmp_path_factory):
-    """What several obedient workers in one process do."""
-    folder = tmp_path_factory.mktemp("in_lanes")
-    (folder / "workers_in_lanes.py").write_text(IN_LANES)
-    with pytest.MonkeyPatch.context() as changes:
-        changes.syspath_prepend(folder)
-        import workers_in_lanes
-
-        yield workers_in_lanes.serve
 
 
 class Conversation:
@@ -128,11 +93,6 @@ class Conversation:
 
     def pid(self, slot):
         return self.executor.health(slot).pid
-
-    def health_of(self, slot):
-        """The process, and whether it runs."""
-        health = self.executor.health(slot)
-        return health.pid, health.alive
 
 
 @pytest.fixture(params=["local"])
@@ -386,74 +346,6 @@ def test_closing_ends_all_whatever_they_do(opened):
     assert [gone(pid) for pid in pids] == [True] * 4
     assert talk.executor.listen(PATIENCE) == []
     talk.executor.close()
-
-
-# ---- several workers in one process
-
-
-class TestTeams:
-    """Slots of one team: their workers are in one process, and what is said to each comes in its lane."""
-
-    @pytest.fixture
-    def talk(self, opened, in_lanes):
-        slots = [Slot(number, "cpu", shared=True, team=number // 2) for number in range(4)]
-        return opened(slots=slots, serve=in_lanes)
-
-    def test_each_says_and_is_told_its_own(self, talk):
-        assert [talk.start(slot) for slot in range(4)] == ["what to load"] * 4
-        assert talk.pid(0) == talk.pid(1) != talk.pid(2) == talk.pid(3)
-        for slot in range(4):
-            talk.executor.send(slot, f"say('this is {slot}')")
-        assert [talk.next(slot) for slot in reversed(range(4))] == [f"this is {slot}" for slot in reversed(range(4))]
-
-    def test_who_is_killed_takes_the_others_with_it(self, talk):
-        for slot in range(4):
-            talk.start(slot)
-        pid = talk.pid(0)
-        talk.executor.kill(0)
-        assert gone(pid)
-        (heard,) = talk.executor.listen(PATIENCE)
-        assert heard.slot == 1
-        assert heard.message == Died("the worker process was ended, for another trial in it did not go on.")
-        talk.executor.send(2, "say('still here')")
-        assert talk.next(2) == "still here"
-
-    def test_a_process_that_dies_is_the_death_of_all(self, talk):
-        for slot in range(4):
-            talk.start(slot)
-        os.kill(talk.pid(3), signal.SIGKILL)
-        deaths = [talk.next(slot) for slot in (2, 3)]
-        assert [death.signal for death in deaths] == [9, 9]
-        assert talk.health_of(2) == talk.health_of(3) == (None, False)
-        assert talk.health_of(0)[1]
-
-    def test_one_that_is_dismissed_leaves_the_others_to_their_work(self, talk):
-        for slot in (0, 1):
-            talk.start(slot)
-        pid = talk.pid(1)
-        talk.executor.dismiss(0)
-        talk.executor.send(1, "say('still here')")
-        assert talk.next(1) == "still here"
-        assert talk.start(0) == "what to load"
-        assert talk.pid(0) != pid == talk.pid(1), "nobody comes into a process that is being given up"
-        talk.executor.dismiss(1)
-        assert gone(pid), "nobody is left in it"
-        talk.start(1)
-        assert talk.pid(0) == talk.pid(1)
-
-    def test_what_one_that_is_gone_still_says_is_not_heard(self, talk):
-        for slot in (0, 1):
-            talk.start(slot)
-        talk.executor.dismiss(0)
-        talk.executor.send(1, "said(0, 'too late'), say('in time')")
-        assert talk.next(1) == "in time"
-        assert talk.unread[0] == []
-
-    def test_each_has_its_share_of_the_memory(self, talk):
-        talk.start(0)
-        whole = talk.executor.health(0).memory
-        talk.start(1)
-        assert talk.executor.health(0).memory < 0.7 * whole
 
 
 # ---- trials

@@ -39,7 +39,8 @@ from hpsearch.spacefile import load_space
 from hpsearch.training.build import UserCodeError, build, build_network, without_weights
 from hpsearch.training.inputs import declared_inputs, image_inputs
 from hpsearch.training.inspection import at_random, baseline_costs
-from hpsearch.training.measure import _without_a_trace, measure, measure_network
+from hpsearch.training.measure import measure, measure_network
+from hpsearch.training.unallocated import without_a_trace
 
 ROOT = Path(__file__).resolve().parents[1]
 SPACES = [path for path in sorted((ROOT / "spaces").glob("*.py")) if path.name != "build_hp.py"]
@@ -399,7 +400,7 @@ def test_what_keras_remembers_for_other_threads_stays_theirs_meanwhile():
     thread = threading.Thread(target=other)
     thread.start()
     asked.wait(60)
-    with _without_a_trace():
+    with without_a_trace():
         measured.set()
         thread.join()
     assert policies == ["mixed_bfloat16"]

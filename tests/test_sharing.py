@@ -33,7 +33,7 @@ def measured(monkeypatch):
         monkeypatch.setattr(sharing, "pace_of", fake)
         monkeypatch.setattr(sharing, "cores", lambda: cores)
         said = []
-        slots = slots_of(Setup("space.py", "."), "cpu", "auto", 1, said.append)
+        slots = slots_of(Setup("space.py", "."), "cpu", "auto", said.append)
         return len(slots), said
 
     return choose
@@ -68,7 +68,7 @@ class TestChoice:
 
     def test_a_number_is_taken_as_it_is(self, monkeypatch):
         monkeypatch.setattr(sharing, "pace_of", lambda *given: pytest.fail("nothing is to be measured"))
-        assert slots_of(Setup("space.py", "."), "cpu", 3, 1, pytest.fail) == slots_for("cpu", 3)
+        assert slots_of(Setup("space.py", "."), "cpu", 3, pytest.fail) == slots_for("cpu", 3)
 
 
 class TestMeasuring:
@@ -103,3 +103,13 @@ class TestMeasuring:
 def test_what_is_no_number_is_refused(cli):
     said = cli("run", "spaces/digits.py", "--per-device", "many")
     assert said.sentence == "--per-device got 'many'; allowed: auto, or a whole number, 1 or more."
+
+
+@pytest.mark.parametrize("command", [["run", "spaces/digits.py"], ["finals"], ["export-best"]])
+def test_lanes_are_gone(cli, command, tmp_path):
+    said = cli(*command, "--lanes", "3", "--results", tmp_path)
+    assert said.sentence == (
+        "--lanes is gone, for its networks with batch normalisation were scored wrongly; use --per-device 3 instead."
+    )
+    assert "--lanes" not in cli(command[0], "--help").out
+    assert "--lanes" not in cli(*command, "--lanes", "1", "--results", tmp_path / "nowhere", "--devices", "7").err

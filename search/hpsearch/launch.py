@@ -56,7 +56,6 @@ class Request:
         engine: What trains: ``auto``, ``fit`` or ``device``.
         hardware: Where to train and with what; without a word on every GPU there is, else the CPU.
         per_device: How many processes train on a device at a time; ``"auto"`` measures that.
-        lanes: How many trials are trained in each of them at a time.
         hang_timeout: Seconds without a sign of life after which a worker is given up.
         checkpoint_every: Seconds between checkpoints of a trial; 0 writes one after every epoch.
         keep: Of how many of the best trials the checkpoints stay.
@@ -76,7 +75,6 @@ class Request:
     engine: str = "auto"
     hardware: HardwareOptions = field(default_factory=HardwareOptions)
     per_device: PerDevice = 1
-    lanes: int = 1
     hang_timeout: float = 600.0
     checkpoint_every: float = 0.0
     keep: int = 5
@@ -99,7 +97,6 @@ class Request:
             "engine": self.engine if self.engine != usual.engine else None,
             "devices": self.hardware.devices,
             "per-device": self.per_device if self.per_device != usual.per_device else None,
-            "lanes": self.lanes if self.lanes != usual.lanes else None,
             "hang-timeout": self.hang_timeout if self.hang_timeout != usual.hang_timeout else None,
             "checkpoint-every": self.checkpoint_every or None,
             "keep": self.keep if self.keep != usual.keep else None,
@@ -156,7 +153,7 @@ def run_search(
         tell(sentence)
     hardware = choose_hardware(request.hardware, backend, before, tell)
     setup = hardware.setup(request.setup)
-    slots = slots_of(setup, hardware.devices, request.per_device, request.lanes, tell)
+    slots = slots_of(setup, hardware.devices, request.per_device, tell)
     executor = LocalExecutor(setup, slots)
     try:
         with writing_record(folder):

@@ -15,16 +15,12 @@ At any time while it trains, a worker says Beat, which nobody answers, and NoRoo
 or Leave. At any time the coordinator may say Leave without being asked: the worker ends the step, writes a checkpoint
 and says Left; a Leave that arrives when the trial has just ended is passed over. What else a worker is asked is in
 ``hpsearch.errands``.
-
-A process that trains several trials at a time is several workers: each is in a lane of its pipe, and all that is said
-there, in both directions, comes as InLane.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from hpsearch.addresses import Parameter
 from hpsearch.describe import SpaceSummary
@@ -40,7 +36,6 @@ __all__ = [
     "Failed",
     "Go",
     "Halt",
-    "InLane",
     "Leave",
     "Left",
     "Measured",
@@ -53,19 +48,6 @@ __all__ = [
     "Train",
     "Trained",
 ]
-
-
-@dataclass(frozen=True)
-class InLane:
-    """Something said to, or by, one of several workers in a process.
-
-    Args:
-        lane: The number of its slot.
-        message: What was said.
-    """
-
-    lane: int
-    message: Any
 
 
 @dataclass(frozen=True)

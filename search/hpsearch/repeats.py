@@ -38,14 +38,12 @@ class Workplace:
         seconds: The most seconds on the clock, over all runs of the finals; None is no limit.
         hardware: On what; without a word on every GPU there is, else the CPU.
         per_device: How many processes train on a device at a time.
-        lanes: How many are trained in each of them at a time.
         hang_timeout: Seconds without a sign of life after which a worker is given up.
     """
 
     seconds: float | None = None
     hardware: HardwareOptions = field(default_factory=HardwareOptions)
     per_device: int = 1
-    lanes: int = 1
     hang_timeout: float = 600.0
 
 
@@ -81,7 +79,7 @@ def run_repeats(
     info = study.info()
     hardware = choose_hardware(workplace.hardware, choose_backend(workplace.hardware, info, tell), info, tell)
     hardware.recorded(study)
-    slots = slots_for(hardware.devices, workplace.per_device, workplace.lanes)
+    slots = slots_for(hardware.devices, workplace.per_device)
     executor = LocalExecutor(hardware.setup(setup), slots)
     try:
         with writing_record(folder):

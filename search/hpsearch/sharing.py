@@ -25,25 +25,19 @@ GAIN = 1.1
 """So many times as many trials have to be trained for more processes to be worth it: each takes memory, too."""
 
 
-def slots_of(
-    setup: Setup, devices: str | None, per_device: PerDevice, lanes: int, tell: Callable[[str], None]
-) -> tuple[Slot, ...]:
+def slots_of(setup: Setup, devices: str | None, per_device: PerDevice, tell: Callable[[str], None]) -> tuple[Slot, ...]:
     """The places where trials are trained.
 
     Args:
         setup: What workers load.
         devices: ``cpu``, ``all``, or numbers of GPUs; None is every GPU, or else the CPU.
         per_device: How many processes train on each device; ``"auto"`` measures that on the first one.
-        lanes: How many trials at once in each process.
         tell: Told what is measured, sentence by sentence.
 
     Raises:
         HpsearchError: There is no such device, or space or data cannot be used.
     """
-    slots = slots_for(devices, 1 if per_device == "auto" else per_device, lanes)
-    if per_device == "auto":
-        slots = slots_for(devices, _measured(setup, devices, tell), lanes)
-    return slots
+    return slots_for(devices, _measured(setup, devices, tell) if per_device == "auto" else per_device)
 
 
 def _measured(setup: Setup, devices: str | None, tell: Callable[[str], None]) -> int:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from hpsearch.cli.lanes import doubt, lanes_option
 from hpsearch.cli.options import backend_option, data_dir_option, use_data_dir, xla_option
 from hpsearch.cli.output import (
     Cell,
@@ -57,7 +58,6 @@ class Asked:
         backend: With which backend.
         xla: Whether compiled with XLA.
         per_device: How many processes on each.
-        lanes: How many at a time in each process.
     """
 
     top: int | None
@@ -68,7 +68,6 @@ class Asked:
     backend: str | None
     xla: Xla | None
     per_device: int
-    lanes: int
 
     def terms(self, data_dir: Path | None) -> Terms:
         """The same for whoever holds them.
@@ -80,9 +79,7 @@ class Asked:
         from hpsearch.repeats import Workplace
         from hpsearch.results.contest import Terms
 
-        workplace = Workplace(
-            self.seconds, HardwareOptions(self.devices, self.backend, self.xla), self.per_device, self.lanes
-        )
+        workplace = Workplace(self.seconds, HardwareOptions(self.devices, self.backend, self.xla), self.per_device)
         return Terms(self.top, self.baselines, self.seeds, workplace, data_dir)
 
 
@@ -131,14 +128,7 @@ def finals_options(command: Callable[..., None]) -> Callable[..., None]:
                 metavar="N",
                 help="How many processes train on a device at a time.",
             ),
-            click.option(
-                "--lanes",
-                type=PositiveWhole(),
-                default=1,
-                show_default=True,
-                metavar="N",
-                help="How many to train in each process at a time, as in hpsearch run.",
-            ),
+            lanes_option,
         )
     ):
         collected = option(collected)
@@ -180,8 +170,15 @@ def finals(
     show_finals(found, folder.info())
     say_what_counts(found, asked.seeds)
     where = "" if str(results) == "results" else f" --results {results}"
+    _say_what_is_doubtful(folder, results)
     go_on = stopped or (not found.complete and found.compared < len(found.seeds))
     tell(f"{'Go on with: hpsearch finals' if go_on else 'Next: hpsearch export-best'} --study {folder.name}{where}")
+
+
+def _say_what_is_doubtful(study: StudyFolder, results: Path) -> None:
+    found = [said for trial in study.finals.trials() if (said := doubt(study.finals, trial, results))]
+    if found:
+        tell(f"{len(found)} of these trainings are doubtful. {found[0]}")
 
 
 def final_screen(

@@ -13,6 +13,7 @@ import click
 
 from hpsearch.cli.board import between
 from hpsearch.cli.curve import curve
+from hpsearch.cli.lanes import doubt
 from hpsearch.cli.output import (
     Cell,
     Column,
@@ -65,7 +66,7 @@ def show(trial: str, study: str | None, results: Path, as_json_: bool) -> None:
     history = folder.trial(found.number).history()
     metric, _ = of_objective(info.objective)
     if as_json_:
-        say(json.dumps(_whole_record(row, folder, info, history), indent=2, allow_nan=False))
+        say(json.dumps(_whole_record(row, folder, info, history, results), indent=2, allow_nan=False))
         return
     about = [*_summary(row, folder, info, results), *curve(history, found.best_epoch, metric)]
     if on_terminal():
@@ -75,7 +76,9 @@ def show(trial: str, study: str | None, results: Path, as_json_: bool) -> None:
         say(f"\n{runnable(found.recipe, folder.space_file)}")
 
 
-def _whole_record(row: Row, folder: StudyFolder, info: StudyInfo, history: Sequence[Epoch]) -> dict[str, object]:
+def _whole_record(
+    row: Row, folder: StudyFolder, info: StudyInfo, history: Sequence[Epoch], results: Path
+) -> dict[str, object]:
     trial = row.trial
     return {
         **record(row),
@@ -89,6 +92,7 @@ def _whole_record(row: Row, folder: StudyFolder, info: StudyInfo, history: Seque
         "recipe": trial.recipe,
         "imports": import_line(trial.recipe),
         "log": str(_log(trial, folder)) if _log(trial, folder).exists() else None,
+        "doubt": doubt(folder, trial, results) or None,
         "history": [
             {
                 "epoch": epoch.epoch,
@@ -125,6 +129,7 @@ def _summary(row: Row, folder: StudyFolder, info: StudyInfo, results: Path) -> l
         "memory": f"about {size(trial.memory)} to train" if trial.memory is not None else "",
         "epochs": f"{trial.epochs}{budget} in {duration(trial.seconds)}",
         "device": one_line(trial.device) + (", by the device engine" if trial.engine == "device" else ""),
+        "doubtful": one_line(doubt(folder, trial, results)),
         "continues": f"trial {trial.parent}" if trial.parent is not None else "",
         "enqueued": "with hpsearch enqueue" if trial.enqueued else "",
         "attempts": f"{trial.attempts}: training was taken up again" if trial.attempts > 1 else "",

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from hpsearch.cli.lanes import lanes_option
 from hpsearch.cli.options import backend_option, data_dir_option, skip_bad_images_option, use_data_dir, xla_option
 from hpsearch.cli.output import Duration, PerDeviceType, PositiveWhole, Until, on_terminal, results_option, say, tell
 from hpsearch.strategies.names import PRUNERS, STRATEGIES
@@ -101,15 +102,7 @@ __all__ = ["run"]
     metavar="N",
     help="How many processes train on a device at a time; auto measures for a minute or two which number trains most.",
 )
-@click.option(
-    "--lanes",
-    type=PositiveWhole(),
-    default=1,
-    show_default=True,
-    metavar="N",
-    help="How many trials to train in each process at a time, with the device engine; networks of one shape go "
-    "together where that was measured faster.",
-)
+@lanes_option
 @click.option(
     "--hang-timeout",
     type=Duration(),
@@ -155,7 +148,6 @@ def run(
     backend: str | None,
     xla: Xla | None,
     per_device: PerDevice,
-    lanes: int,
     hang_timeout: float,
     checkpoint_every: float | None,
     keep: int,
@@ -205,7 +197,6 @@ def run(
         engine=engine,
         hardware=HardwareOptions(devices, backend, xla),
         per_device=per_device,
-        lanes=lanes,
         hang_timeout=hang_timeout,
         checkpoint_every=checkpoint_every or 0.0,
         keep=keep,

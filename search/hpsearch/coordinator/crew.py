@@ -102,8 +102,8 @@ class Crew:
             self.let_go(slot)
 
     def let_go(self, slot: int) -> None:
-        """End the worker of a slot, which has nothing to do now; another is started when there is something."""
-        self.executor.dismiss(slot)
+        """End the worker of a slot; another is started when there is something to do."""
+        self.executor.kill(slot)
         self.places[slot] = Place(slot)
 
     def lost(self, slot: int) -> None:

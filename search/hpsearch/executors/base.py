@@ -23,14 +23,12 @@ class Slot:
         device: What people call its device: ``cpu``, ``gpu 0``.
         environment: Variables that make a worker see this device and no other, and its share of it.
         shared: Whether other slots use the same device.
-        team: What the slots have in common whose workers are in one process; None has a process of its own.
     """
 
     number: int
     device: str
     environment: tuple[tuple[str, str], ...] = ()
     shared: bool = False
-    team: int | None = None
 
 
 @dataclass(frozen=True)
@@ -124,16 +122,6 @@ class Executor(Protocol):
 
     def kill(self, slot: int) -> None:
         """End the worker of a slot at once, whatever it does; it is then gone for good, and nothing is heard of it.
-
-        Those of others that are in the same process die with it.
-
-        Args:
-            slot: The number of the slot.
-        """
-        ...
-
-    def dismiss(self, slot: int) -> None:
-        """End the worker of a slot, which has nothing to do; nothing is heard of it any more.
 
         Args:
             slot: The number of the slot.

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Sequence
-from dataclasses import replace
 
 from hpsearch.errors import InputError
 from hpsearch.executors.base import Slot
@@ -23,26 +22,19 @@ USED = 0.92
 _ORDER = "CUDA_DEVICE_ORDER"
 
 
-def slots_for(devices: str | None, per_device: int = 1, lanes: int = 1) -> tuple[Slot, ...]:
+def slots_for(devices: str | None, per_device: int = 1) -> tuple[Slot, ...]:
     """The places where trials are trained.
 
     Args:
         devices: ``cpu``, ``all``, ``auto``, or numbers of GPUs such as ``0,1``; None is ``all``: every GPU, or else the
             CPU. Here ``auto`` is the same.
         per_device: How many processes that train on each device.
-        lanes: How many trials at once in each process.
 
     Raises:
         InputError: There is no such device, or the number makes no sense.
     """
-    for option, number in (("--per-device", per_device), ("--lanes", lanes)):
-        if number < 1:
-            raise InputError(f"{option} got {number}; it takes a whole number from 1.")
-    return _with_lanes(_processes(devices, per_device), lanes)
-
-
-def _processes(devices: str | None, per_device: int) -> tuple[Slot, ...]:
-    """A slot for each process."""
+    if per_device < 1:
+        raise InputError(f"--per-device got {per_device}; it takes a whole number from 1.")
     said = (devices or "all").strip().lower()
     if said == "cpu":
         return _cpu_slots(per_device, forced=True)
@@ -54,17 +46,6 @@ def _processes(devices: str | None, per_device: int) -> tuple[Slot, ...]:
     return tuple(
         Slot(number, f"gpu {gpu.number}", _gpu_environment(gpu, per_device), shared=per_device > 1)
         for number, gpu in enumerate(several)
-    )
-
-
-def _with_lanes(slots: tuple[Slot, ...], lanes: int) -> tuple[Slot, ...]:
-    """So many slots in the process of each."""
-    if lanes == 1:
-        return slots
-    return tuple(
-        replace(slot, number=slot.number * lanes + lane, shared=True, team=slot.number)
-        for slot in slots
-        for lane in range(lanes)
     )
 
 

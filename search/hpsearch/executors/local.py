@@ -25,7 +25,6 @@ from hpsearch.executors.pipe import Pipe
 from hpsearch.executors.process import Serve, run
 from hpsearch.executors.scratch import clear_stale, scratch_folder
 from hpsearch.executors.server import fork_server
-from hpsearch.messages import InLane
 
 __all__ = ["XLA_VARIABLE", "LocalExecutor", "LocalWorker", "WorkerDied"]
 
@@ -62,8 +61,6 @@ class LocalWorker:
             shutil.rmtree(self._scratch, ignore_errors=True)
             raise
         self.owner = os.getpid()
-        self.open = True
-        """Whether workers of more slots may come into it."""
         self._begun = _KILLS.begin(self.pid)
         self._heard: deque[Any] = deque()
         self._death: Died | None = None
@@ -165,7 +162,7 @@ class LocalWorker:
 
 
 class LocalExecutor:
-    """Runs a worker process for each slot, or for each team of slots; see `hpsearch.executors.base.Executor`.
+    """Runs one worker process a slot; see `hpsearch.executors.base.Executor`.
 
     A message to a worker that does not read is kept until there is room in its pipe. So nothing here waits for a
     worker, but for the moment in which a process starts or ends.
@@ -196,22 +193,20 @@ class LocalExecutor:
     def start(self, slot: int) -> None:
         """Start the worker of a slot, in place of the one there; the first start waits until Keras is loaded."""
         self.kill(slot)
-        worker = self._teammate(slot)
-        if worker is None:
-            try:
-                environment = (*self._slots[slot].environment, (SHARED_VARIABLE, str(self._shared)))
-                worker = LocalWorker(environment, self._serve)
-            except WorkerDied as death:
-                self._stillborn[slot] = Died(str(death))
-                return
+        try:
+            environment = (*self._slots[slot].environment, (SHARED_VARIABLE, str(self._shared)))
+            worker = LocalWorker(environment, self._serve)
+        except WorkerDied as death:
+            self._stillborn[slot] = Died(str(death))
+            return
         self._workers[slot] = worker
-        self.send(slot, self.setup)
+        worker.pipe.send(self.setup)
 
     def send(self, slot: int, message: Any) -> None:
         """Say something to the worker of a slot; to one that is gone it is lost."""
         worker = self._workers.get(slot)
         if worker is not None:
-            worker.pipe.send(message if self._slots[slot].team is None else InLane(slot, message))
+            worker.pipe.send(message)
 
     def listen(self, seconds: float) -> list[Heard]:
         """Wait for messages, `seconds` at most."""
@@ -219,73 +214,36 @@ class LocalExecutor:
         self._stillborn.clear()
         if self._wake < 0:
             return heard
-        processes = self._processes()
-        _wait(processes, [self._wake], 0.0 if heard else min(max(seconds, 0.0), _LONGEST_WAIT))
+        _wait(self._workers.values(), [self._wake], 0.0 if heard else min(max(seconds, 0.0), _LONGEST_WAIT))
         with contextlib.suppress(BlockingIOError):
             while os.read(self._wake, 4096):
                 pass
-        for worker in processes:
-            for message in worker.listen():
-                heard += self._told(worker, message)
+        for slot, worker in list(self._workers.items()):
+            heard += [Heard(slot, message) for message in worker.listen()]
+            if heard and heard[-1].slot == slot and isinstance(heard[-1].message, Died):
+                del self._workers[slot]
         return heard
 
     def health(self, slot: int) -> Health:
-        """What the system says about the worker of a slot; of a process with several, it has an equal share."""
+        """What the system says about the worker of a slot."""
         worker = self._workers.get(slot)
         if worker is None:
             return Health(None, alive=False, stopped=False, memory=0)
         try:
             process = psutil.Process(worker.pid)
             with process.oneshot():
-                status, memory = process.status(), process.memory_info().rss // len(self._within(worker))
+                status, memory = process.status(), process.memory_info().rss
         except psutil.Error:
             return Health(worker.pid, alive=False, stopped=False, memory=0)
         alive = worker.alive and status not in (psutil.STATUS_ZOMBIE, psutil.STATUS_DEAD)
         return Health(worker.pid, alive, status in (psutil.STATUS_STOPPED, psutil.STATUS_TRACING_STOP), memory)
 
     def kill(self, slot: int) -> None:
-        """End the worker of a slot at once, and hear nothing more of it; of others in its process, that they died."""
+        """End the worker of a slot at once, and hear nothing more of it."""
         self._stillborn.pop(slot, None)
         worker = self._workers.pop(slot, None)
-        if worker is None:
-            return
-        worker.kill()
-        for other in self._within(worker):
-            del self._workers[other]
-            self._stillborn[other] = Died("the worker process was ended, for another trial in it did not go on.")
-
-    def dismiss(self, slot: int) -> None:
-        """End the worker of a slot, which has nothing to do; a process that has others ends when the last one goes."""
-        worker = self._workers.get(slot)
-        if worker is None or len(self._within(worker)) == 1:
-            self.kill(slot)
-            return
-        worker.open = False
-        del self._workers[slot]
-
-    def _processes(self) -> list[LocalWorker]:
-        return list(dict.fromkeys(self._workers.values()))
-
-    def _within(self, worker: LocalWorker) -> list[int]:
-        """The slots whose workers are in a process."""
-        return [slot for slot, own in self._workers.items() if own is worker]
-
-    def _teammate(self, slot: int) -> LocalWorker | None:
-        """The process that a worker of a slot is to come into, where there is one."""
-        team = self._slots[slot].team
-        there = (worker for own, worker in self._workers.items() if self._slots[own].team == team)
-        return None if team is None else next((worker for worker in there if worker.open and worker.alive), None)
-
-    def _told(self, worker: LocalWorker, message: Any) -> list[Heard]:
-        """What was said, and for which slots; nothing where the worker who said it is not there any more."""
-        slots = self._within(worker)
-        if isinstance(message, Died):
-            for slot in slots:
-                del self._workers[slot]
-            return [Heard(slot, message) for slot in slots]
-        if isinstance(message, InLane):
-            return [Heard(message.lane, message.message)] if message.lane in slots else []
-        return [Heard(slot, message) for slot in slots]
+        if worker is not None:
+            worker.kill()
 
     def wake(self) -> None:
         """Make `listen` return; does nothing but write to a pipe that never blocks."""
@@ -295,7 +253,7 @@ class LocalExecutor:
 
     def close(self) -> None:
         """End all workers: they are asked to, all at once, and what has not ended soon is killed."""
-        _close(self._processes())
+        _close(list(self._workers.values()))
         self._workers.clear()
         self._stillborn.clear()
         shutil.rmtree(self._shared, ignore_errors=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from functools import partial
 from typing import Any, Literal
@@ -17,7 +18,7 @@ from hpsearch.training.feeding import Feed, in_memory
 from hpsearch.training.knobs import knobs_of
 from hpsearch.training.programs import Program, loops_on_device, program_for, state_of, take_state
 from hpsearch.training.residents import let_go, resident
-from hpsearch.training.turns import TURNS, Piece
+from hpsearch.training.unallocated import unallocated
 
 __all__ = ["Device", "UnsuitedError", "unsuited"]
 
@@ -116,16 +117,24 @@ class _Run:
         self.feed = Feed(work.x, work.labels, work.batch_size, work.seed, like=work.like)
         self.callbacks = work.callbacks()
         self.beat = _Beat()
-        self.epochs_left = 1
-        _make_ready(self.trainer, self.feed)
+        _, self.label = self.feed.rows(slice(0, 1))
+        _make_ready(self.trainer, self.label)
+        self.trainer.reset_metrics()
         self.knobs = [knob.value for knob in knobs_of(self.trainer)]
         self.rows = resident(self.feed, work)
-        with TURNS.alone():
-            self.program: Program = program_for(self.trainer, work.program(), looped)
-            try:
-                self.program.check(state_of(self.trainer), self.knobs, self.rows, self._order(0), self.feed.batch_size)
-            except Exception as error:  # whatever is wrong with it, fit will say so if it is not the compiling
-                raise UnsuitedError(f"JAX cannot compile the model ({gist(_first(error))[:200]})") from error
+        self.program: Program = program_for(self.trainer, work.program(), self._twin, looped)
+        try:
+            self.program.check(state_of(self.trainer), self.knobs, self.rows, self._order(0), self.feed.batch_size)
+        except Exception as error:  # whatever is wrong with it, fit will say so if it is not the compiling
+            raise UnsuitedError(f"JAX cannot compile the model ({gist(_first(error))[:200]})") from error
+
+    def _twin(self) -> Any:
+        """A model like the one that is trained, whose variables have no values, to trace programs from; or None."""
+        twin = self.work.twin()
+        if twin is not None:
+            with unallocated():
+                jax.eval_shape(partial(_make_ready, twin, self.label))
+        return twin
 
     def train(self) -> None:
         course, trainer = self.course, self.trainer
@@ -135,13 +144,10 @@ class _Run:
             callback.set_params({"epochs": course.epochs, "steps": self.feed.steps, "verbose": 0})
             callback.on_train_begin()
         trainer.stop_training = False
-        with TURNS.among(self.program):
-            for epoch in range(course.progress.epochs, course.epochs):
-                self.epochs_left = course.epochs - epoch
-                self._epoch(epoch)
-                if trainer.stop_training:
-                    break
-        self.epochs_left = 1
+        for epoch in range(course.progress.epochs, course.epochs):
+            self._epoch(epoch)
+            if trainer.stop_training:
+                break
         trainer.optimizer.finalize_variable_values(trainer.trainable_weights)
         for callback in self.callbacks:
             callback.on_train_end()
@@ -189,13 +195,16 @@ class _Run:
         while done < steps.stop:
             tell(done)
             several = range(done, min(done + self.beat.steps, steps.stop))
-            left = len(steps) * self.epochs_left - (done - steps.start)
-            state = state_of(self.trainer)
-            piece = Piece(self.program, kind, state, self.knobs, self.rows, order, several, size, left)
-            TURNS.take(piece, partial(tell, done))
-            self.beat.took(piece.count, piece.seconds)
-            take_state(self.trainer, piece.state)
-            done += piece.count
+            began, state = time.monotonic(), state_of(self.trainer)
+            if kind == "train":
+                state = self.program.train(state, self.knobs, self.rows, order, several, size)
+            else:
+                state = self.program.test(state, self.rows, order, several, size)
+            for value in jax.tree.leaves(state):
+                value.block_until_ready()
+            take_state(self.trainer, state)
+            self.beat.took(len(several), time.monotonic() - began)
+            done = several.stop
 
 
 class _Beat:
@@ -222,11 +231,9 @@ def _first(error: BaseException) -> BaseException:
     return error
 
 
-def _make_ready(trainer: Any, feed: Feed) -> None:
+def _make_ready(trainer: Any, labels: Any) -> None:
     """Have optimizer and metrics create their variables, which they do when they first need them."""
     trainer.optimizer.build(trainer.trainable_variables)
-    _, labels = feed.rows(slice(0, 1))
     answer = keras.ops.full((1, *trainer.output_shape[1:]), 0.5)
     for measured in (trainer.compute_loss, trainer.compute_metrics):
         measured(None, labels, answer, None)
-    trainer.reset_metrics()

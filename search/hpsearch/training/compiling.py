@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import keras
@@ -19,6 +20,8 @@ from hpsearch.training.losses import AmountLoss, taught
 from hpsearch.training.metrics import amount_metrics, class_metrics
 from hpsearch.training.mirrored import learning_one_way
 from hpsearch.training.rates import rate_of
+from hpsearch.training.twins import twin_of
+from hpsearch.training.unallocated import unallocated, without_a_trace
 
 __all__ = ["Trained", "compiled", "optimizer_of"]
 
@@ -39,6 +42,8 @@ class Trained:
         self.inputs = inputs
         self.seed = seed
         self.metrics = extra(tuple(metrics))
+        self._images = images
+        self._compiled: tuple[Phase, int | None] | None = None
         training = built.recipe.training
         learning = learning_one_way(built.network) if built.mirrored else built.network
         changed = augmented(learning, training.augment, inputs, seed, images)
@@ -53,6 +58,7 @@ class Trained:
             steps: How many steps it has; None where that is not known, so that its learning rate stays.
         """
         built, network, trainer = self.built, self.built.network, self.trainer
+        self._compiled = None
         if isinstance(built.recipe.model, HyperModel) and network.compiled:
             if trainer is not network:
                 measured = ["accuracy"] if self.inputs.classes else []
@@ -65,6 +71,26 @@ class Trained:
                 metrics=self._metrics(),
                 auto_scale_loss=False,  # optimizer_of did, whatever policy the wrapping model has
             )
+        self._compiled = phase, steps
+
+    def twin(self) -> Any:
+        """A model like the one that is trained, compiled for the same phase, that shares nothing with it.
+
+        Returns:
+            It, whose weights have no values; None where code of the user's own has a part in the network, or compiled
+            it.
+        """
+        if self._compiled is None:
+            return None
+        with without_a_trace():
+            with unallocated():
+                network = twin_of(self.built.network)
+                if network is None:
+                    return None
+                built = replace(self.built, network=network)
+                made = Trained(built, self.inputs, self.seed, self.metrics, self._images)
+            made.compile(*self._compiled)  # an optimizer counts its steps from the moment that it is made
+        return made.trainer
 
     def _loss(self) -> Any:
         network, classes = self.built.network, self.inputs.classes

@@ -29,6 +29,7 @@ class Work:
         class_weight: How much a row of each class counts, or None.
         like: The rows whose order they are served in, where they were computed of others; None is ``x`` itself.
         program: Tells what networks that need programs of their own differ in; see `hpsearch.training.programs`.
+        twin: Makes a model like the one that is trained, which nobody trains; or None where that cannot be done.
     """
 
     course: Course
@@ -40,6 +41,7 @@ class Work:
     class_weight: Mapping[int, float] | None = None
     like: Any = None
     program: Callable[[], str] = str
+    twin: Callable[[], Any] = lambda: None
 
     def callbacks(self) -> list[Any]:
         """All that hear of the epochs, in their order."""

@@ -21,6 +21,7 @@ from hpsearch.errors import DataError
 from hpsearch.recipe import Model
 from hpsearch.training.build import Built
 from hpsearch.training.kept import kept
+from hpsearch.training.twins import told_by_configuration
 
 __all__ = ["SWITCH", "Halves", "features_of", "halves"]
 
@@ -75,14 +76,9 @@ def halves(built: Built) -> Halves | None:
     pooled = outputs.get(f"global_{model.pooling}")
     cut = (outputs[body.name] if pooled is None else pooled).outputs[0]
     front = keras.Model(network.inputs[0], cut, name="body")
-    if front.trainable_weights or not all(_known(layer) for layer in front._flatten_layers()):  # noqa: SLF001  # as above
+    if front.trainable_weights or not all(map(told_by_configuration, front._flatten_layers())):  # noqa: SLF001  # as above
         return None
     return Halves(front, replace(built, network=keras.Model(cut, network.outputs[0], name="on_features")))
-
-
-def _known(layer: Any) -> bool:
-    """Whether what a layer does is told by its configuration and its weights; code of the user's own may change."""
-    return type(layer).__module__.startswith("keras.") and not isinstance(layer, keras.layers.Lambda)
 
 
 def features_of(network: Halves, part: Part, tick: Callable[[], None]) -> Part | None:

@@ -285,6 +285,7 @@ def _train_by_epochs(plan: Plan, course: Course, seed: int, engine: Engine) -> N
         class_weight=plan.class_weight,
         like=plan.images,
         program=lambda: plan.shape,
+        twin=plan.trained.twin,
     )
     engine.train(work)
 

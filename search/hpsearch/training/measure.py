@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import math
-import random
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -20,6 +18,7 @@ from hpsearch.training.memory import training_memory
 from hpsearch.training.network import Call, Tensor, calls
 from hpsearch.training.precision import calculating
 from hpsearch.training.tuning import Layers
+from hpsearch.training.unallocated import unallocated, without_a_trace
 
 __all__ = ["Measures", "measure", "measure_network"]
 
@@ -66,13 +65,13 @@ def measure(recipe: Recipe, inputs: Inputs) -> Measures:
         return _answering(found, Built(network, recipe))
 
     try:
-        with _without_a_trace(), keras.StatelessScope(initialize_variables=False):
+        with unallocated():
             return measured()
     except HpsearchError as error:
         if "stateless scope" not in str(error):
             raise
     # A block of the user's own that makes a variable from an array can only be built as it is.
-    with _without_a_trace():
+    with without_a_trace():
         return measured()
 
 
@@ -116,27 +115,6 @@ def _measured(network: Any, inputs: Inputs, batch: int, slots: int) -> Measures:
     )
 
 
-@contextmanager
-def _without_a_trace() -> Iterator[None]:
-    """What is built within leaves no trace in Keras's own state or in random numbers.
-
-    Keras remembers every weight that has no value yet, and would allocate them all when the next network is built.
-    """
-    from keras.src.backend.common import global_state  # clear_session, which is public, forgets for good
-
-    mine = vars(global_state.GLOBAL_STATE_TRACKER)  # what Keras remembers for this thread; others may be training
-    before, drawn = dict(mine), random.getstate()
-    mine.pop("uninitialized_variables", None)
-    if "object_name_uids" in mine:
-        mine["object_name_uids"] = mine["object_name_uids"].copy()
-    try:
-        yield
-    finally:
-        mine.clear()
-        mine.update(before)
-        random.setstate(drawn)
-
-
 def _maker(phase: Phase, training: Training) -> Callable[[], Any]:
     return lambda: phase.optimizer.build(average=training.average)
 
@@ -144,7 +122,7 @@ def _maker(phase: Phase, training: Training) -> Callable[[], Any]:
 def _slots(make: Callable[[], Any]) -> int:
     """How many numbers an optimizer keeps for each weight that it trains, such as two for Adam."""
     shape = (5, 7)
-    with _without_a_trace():
+    with without_a_trace():
         optimizer = make()
         optimizer.build([keras.Variable("zeros", shape=shape, name="weight")])
         return sum(tuple(variable.shape) == shape for variable in optimizer.variables)

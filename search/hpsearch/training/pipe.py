@@ -6,9 +6,10 @@ import os
 import time
 import traceback
 from collections.abc import Sequence
+from multiprocessing.connection import Connection
 from pathlib import Path
 from types import FrameType
-from typing import Any, Protocol
+from typing import Any
 
 from hpsearch.errands import Refit, Save
 from hpsearch.errors import HpsearchError
@@ -17,7 +18,7 @@ from hpsearch.study.trial import Epoch, TrialFolder
 from hpsearch.training.checkpoint import NoRoomError
 from hpsearch.training.watch import Verdict, Watch
 
-__all__ = ["TERMINATED", "Channel", "Dropped", "LeaveAsked", "Pipe", "PipeWatch", "RefitWatch", "refusal"]
+__all__ = ["Dropped", "LeaveAsked", "Pipe", "PipeWatch", "RefitWatch", "refusal"]
 
 LOOK_SECONDS = 0.05
 """How often a worker that trains looks whether something was said, which takes some ten microseconds."""
@@ -37,22 +38,6 @@ class LeaveAsked(Exception):
     """The coordinator, or whoever sent SIGTERM, wants this worker to stop before it trains."""
 
 
-class Channel(Protocol):
-    """What carries messages: a `multiprocessing.connection.Connection`, or a lane of one."""
-
-    def send(self, message: Any, /) -> None:
-        """Say something."""
-        ...
-
-    def recv(self) -> Any:
-        """What was said next; waits for it."""
-        ...
-
-    def poll(self, timeout: float = 0.0) -> bool:
-        """Whether something was said; waits for it."""
-        ...
-
-
 class Pipe:
     """The worker's end of the pipe.
 
@@ -61,10 +46,10 @@ class Pipe:
     over when the next task is waited for, and nothing of it can be left when the next task begins.
 
     Args:
-        connection: The pipe, or a lane of one.
+        connection: The end of the pipe.
     """
 
-    def __init__(self, connection: Channel) -> None:
+    def __init__(self, connection: Connection) -> None:
         self.connection = connection
         self.leaving = False
         self.busy = False

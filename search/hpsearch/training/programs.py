@@ -3,15 +3,17 @@
 One call does as many steps as wanted: batches are gathered on the device from rows that lie there, and state and
 metrics go from step to step without the host. The number of steps is an argument, so that one program serves an epoch,
 a part of it and the rest of it. Networks of one shape share a program; what differs between them are its arguments.
+A program is traced from a twin of the first of them, which is never trained and has no values: neither does what is
+done to a network change the program, nor does a program that is kept hold weights on the device.
 
 On a CPU a convolution within a loop of XLA is many times slower than one outside, so that there each step is a call.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Any, Literal, NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import numpy as np
@@ -19,12 +21,11 @@ from jax import lax
 from numpy.typing import NDArray
 
 from hpsearch.training.knobs import knobs_of, turned
-from hpsearch.training.pace import Pace
 
-__all__ = ["Program", "Rows", "State", "forget", "known", "loops_on_device", "program_for", "state_of", "take_state"]
+__all__ = ["Program", "Rows", "State", "loops_on_device", "program_for", "state_of", "take_state"]
 
 KEPT = 8
-"""So many programs are kept; each holds on to the network that it was traced with."""
+"""So many programs are kept."""
 
 
 class Rows(NamedTuple):
@@ -80,7 +81,7 @@ class Program:
     """The steps of one model, and of all others of its shape.
 
     Args:
-        trainer: A compiled Keras model that is built, its optimizer and metrics too.
+        trainer: A compiled Keras model that is built, its optimizer and metrics too; its variables need no values.
         looped: Whether many steps are one call.
     """
 
@@ -92,17 +93,6 @@ class Program:
         self._train_all = jax.jit(self._all_trained, donate_argnums=0, static_argnames="size")
         self._test = jax.jit(self._tested)
         self._test_all = jax.jit(self._all_tested, static_argnames="size")
-        steps = {"train": self._trained, "test": lambda state, _, rows, places: self._tested(state, rows, places)}
-        several = {kind: jax.vmap(step, in_axes=(0, 0, None, 0)) for kind, step in steps.items()}
-        self._several = {kind: jax.jit(step, donate_argnums=0) for kind, step in several.items()}
-        self._several_all = {
-            kind: jax.jit(partial(_looped, step), donate_argnums=0, static_argnames="size")
-            for kind, step in several.items()
-        }
-        self.paces = {"train": Pace(), "test": Pace()}
-        """What its steps take."""
-        self.members = 0
-        """How many trainings it is used by at this moment."""
 
     def serves(self, trainer: Any) -> bool:
         """Whether a model has the variables that this program is for.
@@ -153,46 +143,6 @@ class Program:
             state = self._test(state, rows, order[step * size : (step + 1) * size])
         return state
 
-    def together(
-        self,
-        kind: Literal["train", "test"],
-        states: Sequence[State],
-        knobs: Sequence[Sequence[float]],
-        rows: Rows,
-        orders: Sequence[NDArray[np.int32]],
-        starts: Sequence[int],
-        count: int,
-        size: int,
-    ) -> Sequence[State]:
-        """Do some steps of several trainings, or of their validations, in one call for all of them.
-
-        Args:
-            kind: Which of the two.
-            states: Of each; the arrays stay as they are.
-            knobs: Likewise.
-            rows: What all of them take their batches from.
-            orders: The order of the rows, for each (n,).
-            starts: The first step of each.
-            count: How many steps, all of them of the whole size.
-            size: Rows a step.
-        """
-        if kind == "test":
-            rows = rows._replace(weights=None)
-        numbers = tuple(np.asarray(each, dtype="float32") for each in zip(*knobs, strict=True))
-        state = _joined(tuple(states))
-        if self._looped:
-            places = np.zeros((len(orders), len(rows.labels)), dtype="int32")  # as long for all, as in `test`
-            for row, order in zip(places, orders, strict=True):
-                row[: len(order)] = order
-            begun = np.asarray(starts, dtype="int32")
-            state = self._several_all[kind](state, numbers, rows, places, begun, count, size=size)
-        for step in range(count) if not self._looped else ():
-            firsts = [(start + step) * size for start in starts]
-            places = np.stack([order[first : first + size] for first, order in zip(firsts, orders, strict=True)])
-            state = self._several[kind](state, numbers, rows, places)
-        parts: list[State] = _parted(state, len(states))
-        return parts
-
     def check(self, state: State, knobs: Sequence[float], rows: Rows, order: NDArray[np.int32], size: int) -> None:
         """Find out whether the steps can be compiled at all; JAX keeps what it traces here for the first of them.
 
@@ -239,68 +189,37 @@ class Program:
         return done
 
 
-def _looped(
-    step: Any, state: State, knobs: Any, rows: Rows, orders: Any, starts: Any, count: Any, *, size: int
-) -> State:
-    """So many steps of several trainings, each from its own place in its own order."""
-
-    def taken(number: Any, state: State) -> State:
-        batch = partial(_places, number=number, size=size)
-        found: State = step(state, knobs, rows, jax.vmap(batch)(orders, starts))
-        return found
-
-    done: State = lax.fori_loop(0, count, taken, state)
-    return done
-
-
-def _places(order: Any, start: Any, *, number: Any, size: int) -> Any:
-    return lax.dynamic_slice_in_dim(order, (start + number) * size, size)
-
-
-def _join(states: tuple[State, ...]) -> State:
-    """The states of several trainings as one, whose arrays have another axis, the first."""
-    joined: State = jax.tree.map(lambda *values: jax.numpy.stack(values), *states)
-    return joined
-
-
-def _part(state: State, count: int) -> list[State]:
-    """The states of several trainings that were one."""
-    return [jax.tree.map(lambda value, at=place: value[at], state) for place in range(count)]
-
-
-_joined = jax.jit(_join)
-_parted = jax.jit(_part, static_argnums=1)
-
-
 _programs: dict[tuple[str, bool], Program] = {}
 
 
-def program_for(trainer: Any, shape: str, looped: bool | None = None) -> Program:
+def program_for(trainer: Any, shape: str, twin: Callable[[], Any], looped: bool) -> Program:
     """The program of a model: that of another one of its shape, if there was one.
 
     Args:
         trainer: A compiled Keras model that is built, its optimizer and metrics too.
         shape: What models of one shape have in common; empty for one that shares nothing.
-        looped: Whether many steps are one call; None decides by the device.
+        twin: Makes a model like it that nobody trains, or None.
+        looped: Whether many steps are one call.
     """
-    key = shape, loops_on_device() if looped is None else looped
+    key = shape, looped
     known = _programs.pop(key, None) if shape else None
-    program = known if known is not None and known.serves(trainer) else Program(trainer, key[1])
+    if known is None or not known.serves(trainer):
+        known = _of_twin(trainer, twin(), looped)
+    if known is None:
+        # Nothing else looks at the model while it is traced, for a process trains one at a time. What is traced from
+        # it holds its weights, and does what was done to it since: so it ends with this training.
+        return Program(trainer, looped)
     if shape:
-        _programs[key] = program  # at the end: it is the last one that is dropped
+        _programs[key] = known  # at the end: it is the last one that is dropped
         while len(_programs) > KEPT:
             del _programs[next(iter(_programs))]
-    return program
+    return known
 
 
-def known() -> list[Program]:
-    """The programs that are kept, the last one last."""
-    return list(_programs.values())
-
-
-def forget() -> None:
-    """Keep no program."""
-    _programs.clear()
+def _of_twin(trainer: Any, twin: Any, looped: bool) -> Program | None:
+    """The program of a model, traced from another one; None where there is none that is like it."""
+    program = None if twin is None else Program(twin, looped)
+    return program if program is not None and program.serves(trainer) else None
 
 
 def _variables(trainer: Any) -> tuple[Sequence[Any], ...]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from typing import Any
 
 import jax
@@ -18,7 +17,6 @@ __all__ = ["let_go", "resident"]
 KEPT = 2
 """So many data sets stay, such as images and what a frozen body makes of them."""
 
-_lock = threading.Lock()
 _kept: list[tuple[list[Any], Rows]] = []
 """The arrays that rows are made of, which have to live as long as they are known by their identity; the last last."""
 
@@ -31,20 +29,18 @@ def resident(feed: Feed, work: Work) -> Rows:
         work: What is trained.
     """
     made_of = keras.tree.flatten((work.x, work.labels, work.validation))
-    with _lock:
-        found = next((rows for arrays, rows in _kept if _same(arrays, made_of)), None)
-        if found is None:
-            while len(_kept) >= KEPT:
-                del _kept[0]
-            found = _laid(feed, work)
-        _kept[:] = [*(each for each in _kept if each[1] is not found), (made_of, found)]
+    found = next((rows for arrays, rows in _kept if _same(arrays, made_of)), None)
+    if found is None:
+        while len(_kept) >= KEPT:
+            del _kept[0]
+        found = _laid(feed, work)
+    _kept[:] = [*(each for each in _kept if each[1] is not found), (made_of, found)]
     return found._replace(weights=jax.device_put(work.weights()))
 
 
 def let_go() -> None:
     """Keep none; those that a training uses stay as long as it does."""
-    with _lock:
-        _kept.clear()
+    _kept.clear()
 
 
 def _same(some: list[Any], others: list[Any]) -> bool:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import importlib
 import json
 import random
-import threading
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -14,7 +13,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 __all__ = [
-    "RANDOM",
     "StateError",
     "assign",
     "begin_random",
@@ -26,9 +24,6 @@ __all__ = [
     "state_variables",
     "values_of",
 ]
-
-RANDOM = threading.RLock()
-"""Held by whoever sets or needs the random numbers that Python and NumPy keep for the whole process."""
 
 Arrays = dict[str, NDArray[Any]]
 
@@ -177,9 +172,8 @@ def restore_random(said: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) 
     """
     version, numbers, gauss = said["python"]
     kind, position, has_gauss, cached = said["numpy"]
-    with RANDOM:
-        random.setstate((version, tuple(numbers), gauss))
-        np.random.set_state((kind, arrays["random numpy"], position, has_gauss, cached))
+    random.setstate((version, tuple(numbers), gauss))
+    np.random.set_state((kind, arrays["random numpy"], position, has_gauss, cached))
     if "random torch" in arrays and keras.config.backend() == "torch":
         torch = importlib.import_module("torch")
         torch.set_rng_state(torch.from_numpy(np.array(arrays["random torch"])))

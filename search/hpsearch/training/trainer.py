@@ -31,14 +31,12 @@ class Trainer:
 
     Args:
         setup: What to load, and how to train.
-        fresh: Whether each task is done in a thread of its own, where Keras has no session to be cleared: what Keras
-            remembers, it remembers for each thread, and to clear it would be to clear it for all.
 
     Raises:
         HpsearchError: The space or the data cannot be used.
     """
 
-    def __init__(self, setup: Setup, fresh: bool = False) -> None:
+    def __init__(self, setup: Setup) -> None:
         from hpsearch.blocks.files import look_in
         from hpsearch.data.loading import load_search_data
         from hpsearch.data.shared import shared
@@ -55,7 +53,6 @@ class Trainer:
         remember_programs()
         look_in(data=setup.data_dir)
         self.setup = setup
-        self._fresh = fresh
         self.lost: dict[str, str] = {}  # weights that could not be downloaded, and why; asked for once only
         self.space = load_space(setup.space_file, module_path=setup.imports)
         load = partial(
@@ -128,14 +125,12 @@ class Trainer:
         """Build a network, beginning with a session and random numbers that depend on nothing that came before."""
         import keras
 
-        from hpsearch.training.state import RANDOM, shared_seeds
+        from hpsearch.training.state import shared_seeds
 
-        with RANDOM:
-            if not self._fresh:
-                keras.utils.clear_session()
-            keras.utils.set_random_seed(seed)
-            yield
-            shared_seeds()  # which are drawn now, and not while another trial of this process begins
+        keras.utils.clear_session()
+        keras.utils.set_random_seed(seed)
+        yield
+        shared_seeds()  # which are drawn now, so that they depend on nothing that comes later
 
     def _train(self, task: Train, pipe: Pipe) -> Trained:
         from hpsearch.space import Objective

@@ -26,7 +26,7 @@ from hpsearch.errands import (
     Scored,
     Warm,
 )
-from hpsearch.messages import InLane, Setup
+from hpsearch.messages import Setup
 from hpsearch.printing import printing_to
 from hpsearch.training.logs import log_of, logged
 from hpsearch.training.pipe import Pipe, refusal
@@ -61,14 +61,9 @@ def _exit() -> NoReturn:
 
 def _serve(pipe: Pipe) -> None:
     first = pipe.connection.recv()
-    said = first.message if isinstance(first, InLane) else first
-    if said.data_dir is not None:
+    if first.data_dir is not None:
         # Where a space file itself looks; the fork server may be older than what the command line said.
-        os.environ["HPSEARCH_DATA_DIR"] = str(said.data_dir)
-    if isinstance(first, InLane):
-        from hpsearch.training.lanes import Lanes
-
-        Lanes(pipe.connection).serve(first)
+        os.environ["HPSEARCH_DATA_DIR"] = str(first.data_dir)
     try:
         with printing_to(Path(os.devnull)):
             from hpsearch.training.devices import XLA, set_xla
