@@ -172,9 +172,10 @@ class TestCache:
         """Photos and features, made by processes that have ended, and what one left that was killed."""
         for kind, key, count in (("photos", "a", 1500), ("photos", "b", 500), ("features", "c", 3_000_000)):
             using(kind, key, count, "").communicate(timeout=60)
-        (tmp_path / "cache" / ".features-d.x.new").mkdir()
-        (tmp_path / "cache" / ".features-d.x.new" / "rows.bin").write_bytes(b"x" * 1000)
-        return tmp_path / "cache"
+        root = tmp_path / "cache" / "hpsearch-cache-2"
+        (root / ".features-d.x.new").mkdir()
+        (root / ".features-d.x.new" / "rows.bin").write_bytes(b"x" * 1000)
+        return root
 
     def test_it_shows_sizes_and_asks_for_a_yes_where_nobody_can_be_asked(self, filled, cli):
         said = cli("clean", "--cache")
@@ -196,7 +197,7 @@ class TestCache:
         assert len(list(filled.glob("*/done"))) == 1
 
     def test_where_there_is_none_it_says_so(self, tmp_path, cli):
-        assert cli("clean", "--cache").out == f"The cache in {tmp_path / 'cache'} is empty.\n"
+        assert cli("clean", "--cache").out == f"The cache in {tmp_path / 'cache' / 'hpsearch-cache-2'} is empty.\n"
         assert not (tmp_path / "cache").exists()
 
     def test_it_is_left_alone_while_a_process_uses_it_and_not_when_that_was_killed(self, filled, cli):
@@ -219,7 +220,7 @@ class TestCache:
         for _ in range(2):
             entry = cached("photos", "a", 1, make)
             assert (entry / "content").exists()
-            discard(tmp_path / "cache")
+            discard(tmp_path / "cache" / "hpsearch-cache-2")
 
     def test_a_study_is_not_asked_for_beside_it(self, cli):
         assert "so say one of them" in cli("clean", "--cache", "--study", "digits").sentence
