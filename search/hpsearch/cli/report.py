@@ -32,7 +32,7 @@ PERIOD = 10.0
     "--output",
     type=click.Path(path_type=Path, dir_okay=False),
     metavar="FILE",
-    help="The file to write; report.html in the folder of the study if not given.",
+    help="The file to write, or a pipe or device; report.html in the folder of the study if not given.",
 )
 @click.option("--watch", "watching", is_flag=True, help="Write it again while a run goes on; an open page follows.")
 @click.option("--open", "opening", is_flag=True, help="Show it in the browser.")
