@@ -279,6 +279,14 @@ class TestRefusals:
         assert precious.read_text() == "years of work"
         assert len(list(precious.parent.iterdir())) == 2
 
+    def test_a_folder_of_the_record(self, cli, study):
+        for name in ("retrained", "trials/00099"):
+            said = cli("export-best", "--results", study.parent, "--output", study / name)
+            assert (
+                said.sentence == f"{study / name} is for the record of study mine; name another folder with --output."
+            )
+            assert not (study / name).exists()
+
     def test_a_folder_that_cannot_be_written(self, cli, study, tmp_path):
         (tmp_path / "file").write_text("in the way")
         said = cli("export-best", "--results", study.parent, "--output", tmp_path / "file" / "export")

@@ -1,9 +1,11 @@
 """An export in its folder: nothing of anybody else goes, and a kill at any write leaves one whole export."""
 
+import errno
 import json
 import os
 import shutil
 import sys
+import tempfile
 
 import pytest
 
@@ -197,7 +199,10 @@ class TestWhereItMayLie:
         assert held(tmp_path) == {"file": "mine"}
 
     def test_not_on_a_full_disk(self, tmp_path, monkeypatch):
-        monkeypatch.setattr("hpsearch.results.placing.has_room", lambda *_: False)
+        def full(**_):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+        monkeypatch.setattr(tempfile, "TemporaryFile", full)
         with pytest.raises(StudyError, match="No space left on device"):
             check_place(tmp_path / "new", NEW)
         assert not (tmp_path / "new").exists()

@@ -52,6 +52,8 @@ _WRITTEN = (
 )
 _KNOWN = (*_WRITTEN, *files_of(FORMATS))
 
+_OF_RECORD = ("trials", "finals", "retrained", "report", "requests")
+
 SAME = 1e-3
 """A loaded model may give probabilities that differ by this much from what it gave when it was saved, and no more."""
 
@@ -114,7 +116,7 @@ def export_best(
         info = study.info()
         choose_backend(how.terms.workplace.hardware, info, how.tell)
         folder = output or study.path / "export"
-        settle(folder)
+        _check_apart(study, folder)
         cut_off = bool(info.test_openings) and not info.test_openings[-1].get("finished", True)
         if info.test_openings and not reopen_test and not cut_off:
             best = now_best(study, info)
@@ -165,6 +167,7 @@ def _earlier(study: StudyFolder, info: StudyInfo, chosen: Trial, folder: Path) -
     """
     last = info.test_openings[-1]
     for place in (folder, Path(last["folder"])):
+        settle(place)
         export = _read(place, study, chosen)
         if export is not None:
             return export
@@ -222,6 +225,13 @@ def _read(folder: Path, study: StudyFolder, chosen: Trial) -> Export | None:
     except (OSError, ValueError, KeyError, TypeError):
         return None
     return export if (folder / "model.keras").exists() else None
+
+
+def _check_apart(study: StudyFolder, folder: Path) -> None:
+    """Refuse a folder of the record, where what an export writes would be taken for something else, and deleted."""
+    record = realpath(study.path)
+    if any(Path(realpath(folder)).is_relative_to(Path(record, each)) for each in _OF_RECORD):
+        raise StudyError(f"{folder} is for the record of study {study.name}; name another folder with --output.")
 
 
 def _of_earlier(study: StudyFolder, folder: Path) -> list[str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import heapq
+import re
 import shutil
 from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass
@@ -18,6 +19,9 @@ __all__ = ["KEEP", "Reclaimable", "reclaim", "reclaimable", "size_of", "tidy", "
 
 KEEP = 5
 """Of so many of the best trials the checkpoints stay, where nobody says otherwise."""
+
+_TEMPORARY = re.compile(r"\..+\.\d+\.tmp")
+"""With the process that writes it."""
 
 
 @dataclass(frozen=True)
@@ -109,12 +113,13 @@ def reclaimable(
             why = f"checkpoint of trial {trial.name}, which has ended and is not among the {keep} best"
             files = checkpoint_files(study.trial(trial.number).path)
             found += [Reclaimable(path, size_of(path), why) for path in files]
-    folders = [path for path in sorted((study.path / "trials").glob("[0-9]*")) if _without_record(path)]
+    trials_there = sorted((study.path / "trials").glob("[0-9]*"))
+    folders = [path for path in trials_there if path.name.isdecimal() and _without_record(path)]
     found += [Reclaimable(path, size_of(path), "a trial that was killed before it was recorded") for path in folders]
     found += [
         Reclaimable(path, size_of(path), "left over from a write that was killed")
         for path in sorted(study.path.rglob(".*.tmp"))
-        if not any(folder in path.parents for folder in folders)
+        if _TEMPORARY.fullmatch(path.name) and not any(folder in path.parents for folder in folders)
     ]
     why = "kept for the report, which shows another network by now"
     found += [Reclaimable(path, size_of(path), why) for path in answers]
