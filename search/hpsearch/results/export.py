@@ -117,6 +117,8 @@ def export_best(
         choose_backend(how.terms.workplace.hardware, info, how.tell)
         folder = output or study.path / "export"
         _check_apart(study, folder)
+        for place in {folder, *(Path(each["folder"]) for each in info.test_openings[-1:] if "folder" in each)}:
+            settle(place, how.tell)
         cut_off = bool(info.test_openings) and not info.test_openings[-1].get("finished", True)
         if info.test_openings and not reopen_test and not cut_off:
             best = now_best(study, info)
@@ -167,7 +169,6 @@ def _earlier(study: StudyFolder, info: StudyInfo, chosen: Trial, folder: Path) -
     """
     last = info.test_openings[-1]
     for place in (folder, Path(last["folder"])):
-        settle(place)
         export = _read(place, study, chosen)
         if export is not None:
             return export

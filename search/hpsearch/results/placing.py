@@ -43,7 +43,6 @@ def check_place(folder: Path, wanted: Iterable[str], earlier: Collection[str] = 
     Raises:
         StudyError: It cannot be written, or holds files that are in the way.
     """
-    settle(folder)
     target = _real(folder)
     made = [each for each in (target, *target.parents) if not each.exists()]
     if target.exists() and not target.is_dir():
@@ -85,8 +84,8 @@ def placed(folder: Path, tell: Callable[[str], None]) -> Iterator[Path]:
         target.mkdir(parents=True, exist_ok=True)
         with _alone(target):
             _settle(target)
+            new.mkdir()
             try:
-                new.mkdir()
                 yield new
                 _write_list(new, _paths(new))
             except BaseException:
@@ -98,15 +97,15 @@ def placed(folder: Path, tell: Callable[[str], None]) -> Iterator[Path]:
             kept = _settle(target)
     except OSError as error:
         raise _unwritable(folder, error) from error
-    for name in kept:
-        tell(f"{target / name} was changed since it was exported; it stays.")
+    _tell_kept(folder, kept, tell)
 
 
-def settle(folder: Path) -> None:
+def settle(folder: Path, tell: Callable[[str], None] = lambda _: None) -> None:
     """Finish what a kill left of putting an export in its folder, or take it back where it was not whole.
 
     Args:
         folder: Where the export lies; it may be missing.
+        tell: Told which files of the one before were changed since, and stay.
 
     Raises:
         StudyError: It cannot be written, another process is at it, or a file is in the way.
@@ -115,9 +114,15 @@ def settle(folder: Path) -> None:
     if unsettled(target):
         try:
             with _alone(target):
-                _settle(target)
+                kept = _settle(target)
         except OSError as error:
             raise _unwritable(folder, error) from error
+        _tell_kept(folder, kept, tell)
+
+
+def _tell_kept(folder: Path, kept: Iterable[str], tell: Callable[[str], None]) -> None:
+    for name in kept:
+        tell(f"{folder / name} was changed since it was exported; it stays.")
 
 
 def unsettled(folder: Path) -> list[Path]:
@@ -259,7 +264,7 @@ def _write_list(folder: Path, names: Iterable[str]) -> None:
     """List files, which are on the disk by then."""
     files: Files = {}
     for name in names:
-        with open(folder / name, "rb+") as file:
+        with open(folder / name, "rb") as file:
             os.fsync(file.fileno())
         files[name] = _fact(folder / name)
     write_json(folder / LIST, {"files": files})
