@@ -1,8 +1,10 @@
 """``hpsearch clean``: shows first, deletes only what cannot matter, and nothing while a run holds the study."""
 
 import os
+import socket
 import subprocess
 import sys
+import tempfile
 from dataclasses import replace
 from pathlib import Path
 
@@ -17,6 +19,8 @@ from studies import begin, info_of
 @pytest.fixture
 def study(tmp_path, monkeypatch):
     monkeypatch.setenv("HPSEARCH_CACHE", str(tmp_path / "cache"))  # with nothing in it, whatever ran before
+    (tmp_path / "temporary").mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "temporary"))
     folder = begin(tmp_path / "results")
     for number in range(8):
         folder.trial(number).write(Trial(number, "COMPLETE" if number else "RUNNING", score=number / 10))
@@ -160,6 +164,56 @@ def test_answers_that_no_report_shows_any_more_may_go(study, clean):
     assert [path.name for path in folder.iterdir()] == ["00007-abc-epoch-4.npz"]
 
 
+def test_what_killed_coordinators_left_goes_and_nothing_else(study, clean, tmp_path):
+    ended = subprocess.run([sys.executable, "-c", "import os; print(os.getpid())"], capture_output=True, check=True)
+    dead, host = int(ended.stdout), socket.gethostname()
+    stale = [
+        tmp_path / "temporary" / f"hpsearch-worker-{dead}-abcd_123",
+        study.path.parent / f".hpsearch-{host}-{dead}-abcd_123",
+        study.path / f".hpsearch-{host}-{dead}-abcd_123",
+    ]
+    others = [
+        tmp_path / "temporary" / f"hpsearch-worker-{os.getpid()}-abcd_123",  # alive
+        tmp_path / "temporary" / f"hpsearch-worker-{dead}-of-mine",
+        study.path.parent / f".hpsearch-{host}-{dead}-{dead}-abcd_123",  # of a machine with a longer name
+        study.path.parent / f".hpsearch-elsewhere-{dead}-abcd_123",
+    ]
+    for folder in (*stale, *others):
+        folder.mkdir()
+        (folder / "file").write_bytes(b"x" * 100)
+    link = tmp_path / "temporary" / f"hpsearch-worker-{dead}-link_123"
+    link.symlink_to(others[0])
+    said = clean("--keep", 100)
+    assert all(folder.name in said.out for folder in stale)
+    assert said.out.splitlines()[-1] == f"Together 300 bytes in {study.path}."
+    assert clean("--keep", 100, "--yes").out.splitlines()[-1] == "Freed 300 bytes."
+    assert not any(folder.exists() for folder in stale)
+    assert all((folder / "file").exists() for folder in (*others, link))
+
+
+def test_exports_that_were_killed_are_finished_or_taken_back_wherever_they_lie(study, clean, tmp_path):
+    from hpsearch.results.placing import placed
+
+    half, whole = study.path / "export", tmp_path / "elsewhere"
+    study.write_info(info_of(test_openings=[{"folder": str(whole)}]))
+    for folder in (half, whole):
+        with placed(folder, print) as building:
+            (building / "model.keras").write_text("new")
+    (half / ".hpsearch-new").mkdir()
+    (half / ".hpsearch-new" / "model.keras").write_text("not yet who")
+    (whole / ".hpsearch-old").mkdir()
+    for name in ("model.keras", ".hpsearch-export.json"):
+        (whole / name).rename(whole / ".hpsearch-old" / name)
+    said = clean("--keep", 100)
+    assert "export/.hpsearch-new" in said.out
+    assert str(whole / ".hpsearch-old") in said.out.replace("\n", "")
+    assert clean("--keep", 100, "--yes").code == 0
+    for folder in (half, whole):
+        assert sorted(path.name for path in folder.iterdir()) == [".hpsearch-export.json", "model.keras"]
+        assert (folder / "model.keras").read_text() == "new"
+    assert clean("--yes", "--keep", 100).out == "Study digits holds nothing that it does not need.\n"
+
+
 class TestCache:
     """``hpsearch clean --cache``: what all studies share; processes of their own use it, as those of runs do."""
 
@@ -172,9 +226,10 @@ class TestCache:
         """Photos and features, made by processes that have ended, and what one left that was killed."""
         for kind, key, count in (("photos", "a", 1500), ("photos", "b", 500), ("features", "c", 3_000_000)):
             using(kind, key, count, "").communicate(timeout=60)
-        (tmp_path / "cache" / ".features-d.x.new").mkdir()
-        (tmp_path / "cache" / ".features-d.x.new" / "rows.bin").write_bytes(b"x" * 1000)
-        return tmp_path / "cache"
+        root = tmp_path / "cache" / "hpsearch-cache-2"
+        (root / ".features-d.x.new").mkdir()
+        (root / ".features-d.x.new" / "rows.bin").write_bytes(b"x" * 1000)
+        return root
 
     def test_it_shows_sizes_and_asks_for_a_yes_where_nobody_can_be_asked(self, filled, cli):
         said = cli("clean", "--cache")
@@ -196,7 +251,7 @@ class TestCache:
         assert len(list(filled.glob("*/done"))) == 1
 
     def test_where_there_is_none_it_says_so(self, tmp_path, cli):
-        assert cli("clean", "--cache").out == f"The cache in {tmp_path / 'cache'} is empty.\n"
+        assert cli("clean", "--cache").out == f"The cache in {tmp_path / 'cache' / 'hpsearch-cache-2'} is empty.\n"
         assert not (tmp_path / "cache").exists()
 
     def test_it_is_left_alone_while_a_process_uses_it_and_not_when_that_was_killed(self, filled, cli):
@@ -219,7 +274,47 @@ class TestCache:
         for _ in range(2):
             entry = cached("photos", "a", 1, make)
             assert (entry / "content").exists()
-            discard(tmp_path / "cache")
+            discard(tmp_path / "cache" / "hpsearch-cache-2")
+
+    def test_what_an_earlier_version_left_is_shown_and_goes_and_nothing_else(self, filled, cli, study, clean):
+        around, key = filled.parent, "0123456789abcdef" * 2
+        theirs = [f"photos-{key[:24]}", f"features-{key}", "programs-jax0.7.1", f".copies-{key}.abcd_123.new"]
+        mine = ["thesis", "photos-2019", "my-things", ".mine.new", "programs-jaxon"]
+        for name in (*theirs, *mine):
+            (around / name).mkdir()
+            (around / name / "done").touch()
+            (around / name / "file").write_bytes(b"x" * 1_000_000)
+        (around / f"photos-{key}").mkdir()
+        (around / f"photos-{key}" / "done").mkdir()  # no mark
+        (around / f"copies-{key}").symlink_to(around / "thesis")
+        for name in (".apt.lock", f".photos-{key}.lock"):
+            (around / name).touch()
+        assert "What an earlier version left in" in clean("--keep", 100, "--yes").out
+        said = cli("clean", "--cache")
+        lines = said.out.splitlines()
+        assert [line.split("  ")[0] for line in lines if "earlier version  " in line] == [
+            "features of an earlier version",
+            "photos of an earlier version",
+            "programs of an earlier version",
+            "rest of an earlier version",
+        ]
+        assert {f"Of an earlier version: {around / name}" for name in theirs} <= {*lines}
+        assert lines[-1] == f"Together 7.00 MB in {around}."
+        assert cli("clean", "--cache", "--yes").out.splitlines()[-1] == "Freed 7.00 MB."
+        left = {path.name for path in around.iterdir()}
+        assert left == {*mine, f"photos-{key}", f"copies-{key}", ".apt.lock", "hpsearch-cache-2"}
+        assert all((around / name / "file").exists() for name in mine)
+
+    def test_what_lies_beside_it_counts_and_goes_for_no_room(self, tmp_path, monkeypatch):
+        monkeypatch.setenv("HPSEARCH_CACHE_LIMIT", "3 kB")
+        for name in ("thesis", "photos-0123456789abcdef01234567"):
+            (tmp_path / "cache" / name / "done").mkdir(parents=True)
+            (tmp_path / "cache" / name / "file").write_bytes(b"x" * 5000)
+        for key in "abc":
+            cached("photos", key, 2000, lambda folder: (folder / "content").write_bytes(b"x" * 2000) and None)
+        root = tmp_path / "cache" / "hpsearch-cache-2"
+        assert [path.name for path in root.iterdir() if path.is_dir()] == ["photos-c"]
+        assert len(list((tmp_path / "cache").glob("*/file"))) == 2
 
     def test_a_study_is_not_asked_for_beside_it(self, cli):
         assert "so say one of them" in cli("clean", "--cache", "--study", "digits").sentence

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from hpsearch.results.export import HowChosen, export_best
+from hpsearch.results.formats import Converted
 from hpsearch.study.folder import StudyFolder, open_study
 
 PLATEAU = """
@@ -82,10 +83,9 @@ class TestExport:
     def test_everything_is_written(self, exported):
         study, said, _ = exported
         models, said_of_them = {"model.keras", "baseline.keras"}, {"inputs.json", "metrics.json", "classes.json"}
-        written = {*models, *said_of_them, "recipe.py", "train.py", "data.json", "README.md"}
+        written = {*models, *said_of_them, "recipe.py", "train.py", "data.json", "README.md", ".hpsearch-export.json"}
         assert {path.name for path in (study / "export").iterdir()} == written
         assert f"Written: {study / 'export' / 'model.keras'}" in said.out
-        assert not list(study.glob(".export*"))
 
     def test_the_model_stands_alone_and_scores_what_was_recorded(self, exported, tmp_path):
         """It is loaded where there is no hpsearch, and takes the pixels as scikit-learn holds them."""
@@ -181,6 +181,62 @@ class TestExport:
         assert f"what was exported to {study / 'export'} is gone" in sentence
 
 
+class TestWhatIsNotOfIt:
+    """Another format is written into an export that is there, whose files are somebody's by now."""
+
+    @pytest.fixture
+    def again(self, exported, cli, tmp_path, monkeypatch):
+        study = shutil.copytree(exported[0], tmp_path / "results" / "mine")
+        info = json.loads((study / "study.json").read_text())
+        info["test_openings"][0]["folder"] = str(study / "export")
+        (study / "study.json").write_text(json.dumps(info))
+
+        def convert(model, formats, folder, probe):
+            (folder / "saved_model").mkdir()
+            (folder / "saved_model" / "saved_model.pb").write_bytes(model.read_bytes())
+            return [Converted(*formats, "saved_model", 0.0, 64, 1e-3)]
+
+        monkeypatch.setattr("hpsearch.results.formats.convert", convert)
+        return study / "export", lambda *more: cli("export-best", "--results", study.parent, *more)
+
+    def test_of_an_earlier_version_known_names_are_taken_over(self, again):
+        export, call = again
+        (export / ".hpsearch-export.json").unlink()
+        (export / "notes.txt").write_text("mine")
+        assert call("--format", "tf_saved_model").code == 0
+        assert (export / "notes.txt").read_text() == "mine"
+        listed = json.loads((export / ".hpsearch-export.json").read_text())["files"]
+        assert {*listed} >= {"model.keras", "train.py", "data.json", "saved_model/saved_model.pb", "README.md"}
+        assert "notes.txt" not in listed
+        assert "saved_model" in (export / "README.md").read_text()
+
+    def test_what_was_changed_stays_and_is_named_or_refused(self, again, tmp_path):
+        export, call = again
+        (export / "train.py").write_text("mine")
+        said = call("--format", "tf_saved_model")
+        assert f"{export / 'train.py'} was changed since it was exported; it stays." in " ".join(said.out.split())
+        assert (export / "train.py").read_text() == "mine"
+        (export / "README.md").write_text("mine")
+        assert call("--format", "tf_saved_model").code == 0  # it has that
+        shutil.rmtree(export / "saved_model")
+        assert "changed since: README.md. Move that away" in call("--format", "tf_saved_model").sentence
+        assert (export / "README.md").read_text() == "mine"
+        assert not (export / "saved_model").exists()
+
+    def test_new_networks_are_not_even_trained_then(self, again, monkeypatch):
+        export, call = again
+        monkeypatch.setattr("hpsearch.results.export.retrained", None)
+        (export / "recipe.py").write_text("mine")
+        assert "changed since: recipe.py." in call("--reopen-test", "--no-finals").sentence
+
+    def test_a_copy_elsewhere_is_an_export_and_takes_nothing_of_others_along(self, again, tmp_path):
+        export, call = again
+        (export / "notes.txt").write_text("mine")
+        assert call("--output", tmp_path / "copy").code == 0
+        copied = {path.name for path in (tmp_path / "copy").iterdir()}
+        assert copied == {path.name for path in export.iterdir()} - {"notes.txt"}
+
+
 class TestReplay:
     def test_epochs_and_learning_rates_are_those_of_the_validated_run(self, study, history_of):
         seen = {}
@@ -217,9 +273,19 @@ class TestRefusals:
         precious = tmp_path / "thesis" / "chapter.txt"
         precious.parent.mkdir()
         precious.write_text("years of work")
+        (precious.parent / "metrics.json").write_text("{}")  # many programs call theirs so
         said = cli("export-best", "--results", study.parent, "--output", precious.parent)
         assert said.sentence.startswith(f"{precious.parent} holds something else than an export")
         assert precious.read_text() == "years of work"
+        assert len(list(precious.parent.iterdir())) == 2
+
+    def test_a_folder_of_the_record(self, cli, study):
+        for name in ("retrained", "trials/00099"):
+            said = cli("export-best", "--results", study.parent, "--output", study / name)
+            assert (
+                said.sentence == f"{study / name} is for the record of study mine; name another folder with --output."
+            )
+            assert not (study / name).exists()
 
     def test_a_folder_that_cannot_be_written(self, cli, study, tmp_path):
         (tmp_path / "file").write_text("in the way")
@@ -270,5 +336,4 @@ def test_a_hypermodel_whose_export_is_killed(cli, command, tmp_path, write_space
     assert said.code == 0, said
     assert len(openings(study)) == 1
     assert {path.name for path in (study / "export").iterdir()} >= {"model.keras", "metrics.json"}
-    assert not list(study.glob(".export*"))
     assert [path.name for path in (study / "trials").iterdir()] == ["00000"]

@@ -140,6 +140,10 @@ class TestReclaimable:
         (killed / ".trial.json.77.tmp").write_text("12")
         torn = study.trial(3).path / ".checkpoint.npz.77.tmp"
         torn.write_text("123")
+        mine = [study.path / "trials" / "2026-notes" / "notes.txt", study.path / "export" / ".mine.tmp"]
+        for path in mine:
+            path.parent.mkdir()
+            path.write_text("mine")
         found = reclaimable(study, 1, True, never)
         ended = {study.trial(n).path / name for n in (0, 2, 4) for name in (CHECKPOINT, PREVIOUS)}
         assert {one.path for one in found} == ended | {asked, half, killed, torn}
@@ -150,6 +154,7 @@ class TestReclaimable:
         assert study.trials() == FIVE
         assert queued(study) == [waiting]
         assert reclaimable(study, 1, True, never) == []
+        assert all(path.exists() for path in mine)
 
     def test_a_damaged_record_keeps_its_checkpoints(self, study):
         with_checkpoints(study, FIVE[0])

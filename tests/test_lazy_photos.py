@@ -271,7 +271,7 @@ class TestCache:
         with pytest.raises(DataError, match="no"):
             cached("things", "a", 10, fails)
         assert usage() == 0
-        assert not [path for path in (tmp_path / "cache").iterdir() if path.is_dir()]
+        assert not [path for path in (tmp_path / "cache" / "hpsearch-cache-2").iterdir() if path.is_dir()]
 
     def test_what_is_too_large_is_said_with_the_way_out(self, monkeypatch):
         monkeypatch.setenv("HPSEARCH_CACHE_LIMIT", "5 kB")

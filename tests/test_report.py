@@ -2,6 +2,7 @@
 
 import json
 import math
+import os
 import random
 import re
 import shutil
@@ -32,6 +33,7 @@ from hpsearch.results.report.predictions import Answers, Mistake, answers_of
 from hpsearch.results.report.words import next_commands
 from hpsearch.results.report.writing import Reporter
 from hpsearch.study import Epoch, Trial
+from hpsearch.study.atomic import put_text
 
 NASTY = "<img src=x onerror=alert(1)></script><b>&amp;"
 """What a class, a hand-made network or an error may be called."""
@@ -499,6 +501,41 @@ def test_a_file_that_cannot_be_written_is_one_sentence(night, cli, tmp_path):
     (tmp_path / "file").write_text("")
     said = cli("report", "--results", night.path.parent, "--output", tmp_path / "file" / "report.html")
     assert "choose another file with --output" in said.sentence
+
+
+def test_a_link_stays_and_what_it_leads_to_is_replaced(night, cli, tmp_path):
+    (tmp_path / "page.html").write_text("old")
+    (tmp_path / "link.html").symlink_to("page.html")
+    (tmp_path / "dangling.html").symlink_to(tmp_path / "new" / "page.html")
+    for name in ("link.html", "dangling.html"):
+        said = cli("report", "--results", night.path.parent, "--no-predictions", "--output", tmp_path / name)
+        assert said.code == 0, said
+        assert (tmp_path / name).is_symlink()
+        assert (tmp_path / name).read_text(encoding="utf-8").startswith("<!doctype html>")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["dangling.html", "link.html", "new", "page.html"]
+
+
+def test_what_is_no_regular_file_is_written_to_and_stays(tmp_path):
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    read = []
+    reader = Thread(target=lambda: read.append(pipe.read_text(encoding="utf-8")))
+    reader.start()
+    put_text(pipe, "page")
+    reader.join(10)
+    assert read == ["page"]
+    assert pipe.is_fifo()
+    device = tmp_path / "null"
+    device.symlink_to("/dev/null")
+    put_text(device, "page")
+    assert device.is_char_device()
+    with open(tmp_path / "open.html", "w+", encoding="utf-8") as file:  # as a shell opens it for /dev/stdout
+        file.write("before ")
+        file.flush()
+        put_text(Path(f"/dev/fd/{file.fileno()}"), "page")
+        file.seek(0)
+        assert file.read() == "before page"
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["null", "open.html", "pipe"]
 
 
 def test_the_report_lies_in_the_study_if_nothing_is_said(tmp_path, cli):

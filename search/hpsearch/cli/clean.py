@@ -44,14 +44,15 @@ _GOES_ON_FROM_OTHERS = "kt-hyperband"
 def clean(study: str | None, results: Path, keep: int, cache: bool, yes: bool) -> None:
     """Show what a study no longer needs on the disk, then delete it.
 
-    That is: checkpoints of trials that have ended and are not among the best, what a kill left half written, answers of
-    networks that the report no longer shows, and requests that nobody will answer. Recipes, scores, histories and logs
-    stay, and so does every trial that can go on, and a checkpoint that a baseline waits for. A study that a run holds
-    is left alone; a run deletes by itself what it no longer needs.
+    That is: checkpoints of trials that have ended and are not among the best, what a kill left half written, temporary
+    files of processes that were killed, answers of networks that the report no longer shows, and requests that nobody
+    will answer. An export that was killed is finished where it was whole, or else taken back. Recipes, scores,
+    histories and logs stay, and so does every trial that can go on, and a checkpoint that a baseline waits for. A study
+    that a run holds is left alone; a run deletes by itself what it no longer needs.
 
     Decoded photos, fixed copies of them and features of frozen bodies, which all studies share, lie in a cache of their
     own, which keeps to its limit by itself. With --cache its sizes are shown and it is emptied, but never while a run
-    uses it; what is needed again is made again.
+    uses it; what is needed again is made again. What an earlier version left in HPSEARCH_CACHE is shown and goes, too.
     """
     if cache:
         if study is not None:
@@ -82,17 +83,20 @@ def clean(study: str | None, results: Path, keep: int, cache: bool, yes: bool) -
 
 def _name_the_cache() -> None:
     """Say how much the cache holds, if anything."""
-    from hpsearch.data.cache import cache_folder, usage
+    from hpsearch.data.cache import cache_folder, entries_of_earlier, usage
 
     held = usage()
+    left = sum(entry.bytes for entry in entries_of_earlier())
+    if left:
+        tell(f"What an earlier version left in {cache_folder().parent} takes {size(left)}; see: hpsearch clean --cache")
     if held:
         tell(f"The cache of photos and features in {cache_folder()} takes {size(held)}; see: hpsearch clean --cache")
 
 
 def _clean_cache(yes: bool) -> None:
-    from hpsearch.data.cache import cache_folder, empty_cache, entries
+    from hpsearch.data.cache import cache_folder, empty_cache, entries, entries_of_earlier
 
-    root, found = cache_folder(), entries()
+    root, found = cache_folder(), [*entries(), *entries_of_earlier()]
     if not found:
         say(f"The cache in {root} is empty.")
         return
@@ -104,17 +108,24 @@ def _clean_cache(yes: bool) -> None:
         rows.append((kind, f"{len(some):,}", size(sum(entry.bytes for entry in some)), f"{last:%Y-%m-%d %H:%M}"))
     columns = [Column("What"), Column("Number", right=True), Column("Size", right=True), Column("Last used")]
     table(columns, [[Cell(text) for text in row] for row in rows])
-    say(f"Together {size(sum(entry.bytes for entry in found))} in {root}.")
+    left = [entry.path for entry in found if entry.path.parent != root]
+    for path in left:
+        say(f"Of an earlier version: {path}")
+    say(f"Together {size(sum(entry.bytes for entry in found))} in {root.parent if left else root}.")
     if not yes:
         _confirm()
     say(f"Freed {size(empty_cache())}.")
 
 
 def _found(folder: StudyFolder, keep: int, waited_for: Collection[str]) -> list[Reclaimable]:
+    from hpsearch.results.leftovers import leftovers
+
     info = folder.info()
     goes_on = info.strategy == _GOES_ON_FROM_OTHERS
     stay = {trial.number for trial in folder.trials() if goes_on or trial.baseline in waited_for}
-    return reclaimable(folder, keep, info.objective.startswith("max"), stay.__contains__, _answers(folder))
+    found = reclaimable(folder, keep, info.objective.startswith("max"), stay.__contains__, _answers(folder))
+    # An export that cannot be settled says why; by then the rest is gone.
+    return [*found, *leftovers(folder)]
 
 
 def _answers(folder: StudyFolder) -> list[Path]:
@@ -139,9 +150,17 @@ def _refuse_while_it_runs(folder: StudyFolder) -> None:
 
 def _show(folder: StudyFolder, found: list[Reclaimable]) -> None:
     columns = [Column("What"), Column("Size", right=True), Column("Why it may go", wraps=True)]
-    rows = [(str(one.path.relative_to(folder.path)), size(one.bytes), one.why) for one in found]
+    rows = [(_called(one.path, folder.path), size(one.bytes), one.why) for one in found]
     table(columns, [[Cell(text) for text in row] for row in rows])
     say(f"Together {size(sum(one.bytes for one in found))} in {folder.path}.")
+
+
+def _called(path: Path, study: Path) -> str:
+    """A path within the study, or else the whole path."""
+    for around in (study, study.resolve()):
+        if path.is_relative_to(around):
+            return str(path.relative_to(around))
+    return str(path)
 
 
 def _confirm() -> None:

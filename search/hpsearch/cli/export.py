@@ -39,7 +39,7 @@ __all__ = ["export_best"]
     "--output",
     type=click.Path(path_type=Path),
     metavar="FOLDER",
-    help="Where to write; export/ in the study if not given.",
+    help="Where to write: a new or empty folder, or an export; export/ in the study if not given.",
 )
 @click.option("--no-finals", is_flag=True, help="Choose by the score of the search, and retrain with one seed.")
 @finals_options
@@ -73,7 +73,8 @@ def export_best(
     recipe and the best hand-made network are trained again on train + validation with every seed, for as many epochs
     and at the learning rates that served them, and the sealed test part is opened, once, for both. The network of the
     first seed is exported; that was fixed before. Writes model.keras, recipe.py, metrics.json, classes.json and a model
-    card, and loads the model in a fresh process to check its score. Whatever ends it, the same command goes on.
+    card, and loads the model in a fresh process to check its score. Whatever ends it, the same command goes on. Of an
+    earlier export only files that nobody changed since are replaced, and no others; .hpsearch-export.json lists them.
 
     \b
     Example:

@@ -12,6 +12,7 @@ import click
 from hpsearch.cli.output import results_option, say, size, study_option
 from hpsearch.cli.standing import Standing, held
 from hpsearch.cli.status import command_to_go_on
+from hpsearch.study.atomic import in_place
 from hpsearch.study.folder import open_study
 
 if TYPE_CHECKING:
@@ -31,7 +32,7 @@ PERIOD = 10.0
     "--output",
     type=click.Path(path_type=Path, dir_okay=False),
     metavar="FILE",
-    help="The file to write; report.html in the folder of the study if not given.",
+    help="The file to write, or a pipe or device; report.html in the folder of the study if not given.",
 )
 @click.option("--watch", "watching", is_flag=True, help="Write it again while a run goes on; an open page follows.")
 @click.option("--open", "opening", is_flag=True, help="Show it in the browser.")
@@ -63,7 +64,8 @@ def report(
     else:
         reporter.write(_facts(standing, results))
         opened()
-    say(f"Written: {reporter.output} ({size(reporter.output.stat().st_size)})")
+    if not in_place(reporter.output):  # which may be where this is said
+        say(f"Written: {reporter.output} ({size(reporter.output.stat().st_size)})")
 
 
 def watch(

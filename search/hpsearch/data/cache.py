@@ -1,9 +1,13 @@
 """The cache: what takes long to make of data and can be made again, kept on the disk up to a limit.
 
-It lies in ``HPSEARCH_CACHE``, or in ``hpsearch`` in the user's cache folder (``XDG_CACHE_HOME``, ``~/.cache``). Each
-entry is a folder, made under a temporary name and renamed when it is whole; a lock lets one process make it while
-others that want the same wait. What was used longest ago is deleted when all together take more than
-``HPSEARCH_CACHE_LIMIT`` (20 GB unless said). An entry may be deleted while somebody reads it: open files stay readable.
+It lies in ``hpsearch-cache-2`` in ``HPSEARCH_CACHE``, or in ``hpsearch`` in the user's cache folder
+(``XDG_CACHE_HOME``, ``~/.cache``), and nothing beside that is ever touched. Each entry is a folder, made under a
+temporary name and renamed when it is whole; a lock lets one process make it while others that want the same wait. What
+was used longest ago is deleted when all together take more than ``HPSEARCH_CACHE_LIMIT`` (20 GB unless said). An entry
+may be deleted while somebody reads it: open files stay readable.
+
+An earlier version wrote without a folder of its own. What it left is deleted by who empties the cache, and only what
+is certain to be of it.
 
 A process that took anything from the cache shares a lock on all of it for the rest of its life. Who empties the cache
 wants that lock alone, so nothing is emptied while a run uses it; the system lets go of it when a process dies.
@@ -14,6 +18,7 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import os
+import re
 import shutil
 import tempfile
 import threading
@@ -36,6 +41,7 @@ __all__ = [
     "discard",
     "empty_cache",
     "entries",
+    "entries_of_earlier",
     "fits",
     "usage",
 ]
@@ -44,8 +50,13 @@ CACHE_VARIABLE = "HPSEARCH_CACHE"
 LIMIT_VARIABLE = "HPSEARCH_CACHE_LIMIT"
 USUAL_LIMIT = 20_000_000_000
 
+_OWN = "hpsearch-cache-2"
 _DONE = "done"
 _USERS = ".users.lock"
+_NAME = r"[a-z]+-\w[\w.+]*"
+_HALF_MADE = r"\.%s\.\w+\.new"
+_EARLIER = r"(?:(?:photos|features|copies|compiler)-[0-9a-f]{16,32}|programs-jax\d[\w.+]*)"
+"""The names that an earlier version gave to entries: what they are made of is hashed, or a version."""
 _LOOK_SECONDS = 0.1
 
 _shared: dict[Path, IO[str]] = {}
@@ -74,11 +85,17 @@ class Entry:
     @property
     def kind(self) -> str:
         """What it is, such as ``photos`` or ``features``; ``rest`` is what a kill left half made."""
-        return "rest" if self.path.name.startswith(".") else self.path.name.partition("-")[0]
+        kind = "rest" if self.path.name.startswith(".") else self.path.name.partition("-")[0]
+        return kind if self.path.parent.name == _OWN else f"{kind} of an earlier version"
 
 
 def cache_folder() -> Path:
     """Where the cache lies; it need not exist."""
+    return _around() / _OWN
+
+
+def _around() -> Path:
+    """The folder that the cache lies in, which may hold whatever else."""
     said = os.environ.get(CACHE_VARIABLE)
     if said:
         return Path(said).expanduser()
@@ -104,7 +121,7 @@ def fits(size: int) -> bool:
 
 
 def empty_cache() -> int:
-    """Delete all that is in the cache, what a kill left half made included.
+    """Delete all that is in the cache, what a kill left half made and what an earlier version left included.
 
     Returns:
         How many bytes that freed.
@@ -113,23 +130,37 @@ def empty_cache() -> int:
         InUseError: A run uses it; nothing was deleted.
         DataError: It cannot be locked or written.
     """
-    root = cache_folder()
-    if not root.is_dir():
-        return 0
+    root, around = cache_folder(), _around()
     freed = 0
     try:
-        with open(root / _USERS, "w", encoding="utf-8") as file:
-            if not _free(file):
-                raise InUseError(f"The cache in {root} is used by a run; empty it when that has ended.")
-            for entry in [*entries(), *_left_half_made()]:
+        with _unused(root, make=root.is_dir()), _unused(around, make=False):
+            for entry in [*entries(), *_found(root, _HALF_MADE % _NAME), *entries_of_earlier()]:
                 shutil.rmtree(entry.path, ignore_errors=True)
                 freed += 0 if entry.path.exists() else entry.bytes
-            for lock in root.glob(".*.lock"):
-                if lock.name != _USERS:
-                    lock.unlink(missing_ok=True)
+            for folder, name in ((root, _NAME), (around, _EARLIER)):
+                for lock in folder.glob(".*.lock"):
+                    if re.fullmatch(rf"\.{name}\.lock", lock.name) and not lock.is_symlink() and lock.is_file():
+                        lock.unlink(missing_ok=True)
     except OSError as error:
         raise DataError(f"The cache in {root} cannot be emptied: {error.strerror}.") from error
     return freed
+
+
+@contextlib.contextmanager
+def _unused(folder: Path, *, make: bool) -> Iterator[None]:
+    """Held alone, so that no run begins to use it.
+
+    Raises:
+        InUseError: A run uses it.
+    """
+    lock = folder / _USERS
+    if not make and not lock.is_file():
+        yield
+        return
+    with open(lock, "a", encoding="utf-8") as file:
+        if not _free(file):
+            raise InUseError(f"The cache in {folder} is used by a run; empty it when that has ended.")
+        yield
 
 
 def cached(
@@ -211,22 +242,28 @@ def _make_room(root: Path, size: int) -> None:
 
 def entries() -> list[Entry]:
     """What is in the cache, as far as it is whole."""
-    root = cache_folder()
+    return _found(cache_folder(), _NAME, whole=True)
+
+
+def entries_of_earlier() -> list[Entry]:
+    """What an earlier version left beside the cache, whole or half made, and nothing that may be of somebody else."""
+    return [*_found(_around(), _EARLIER, whole=True), *_found(_around(), _HALF_MADE % _EARLIER)]
+
+
+def _found(folder: Path, name: str, *, whole: bool = False) -> list[Entry]:
+    """The folders of such a name, links not followed; those that are ``whole`` hold a mark, the others none."""
     found = []
-    for path in root.iterdir() if root.is_dir() else ():
+    for path in folder.iterdir() if folder.is_dir() else ():
         with contextlib.suppress(OSError):  # somebody else may delete it now
-            if (path / _DONE).exists() and not path.name.startswith("."):
-                found.append(Entry(path, (path / _DONE).stat().st_mtime, _size(path)))
+            if re.fullmatch(name, path.name) and path.is_dir() and not path.is_symlink():
+                mark = path / _DONE if whole else path
+                if mark.is_file() or not whole:
+                    found.append(Entry(path, mark.stat().st_mtime, _size(path)))
     return found
 
 
-def _left_half_made() -> list[Entry]:
-    """What is being made, or was when its maker was killed."""
-    return [Entry(path, path.stat().st_mtime, _size(path)) for path in cache_folder().glob(".*.new")]
-
-
 def _size(folder: Path) -> int:
-    return sum(file.stat().st_size for file in folder.iterdir())
+    return sum(file.lstat().st_size for file in folder.iterdir())
 
 
 def _share(root: Path, tick: Callable[[], None] | None) -> None:

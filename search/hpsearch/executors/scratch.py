@@ -8,13 +8,15 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import shutil
+import stat
 import tempfile
 from pathlib import Path
 
 import psutil
 
-__all__ = ["clear_stale", "scratch_folder"]
+__all__ = ["clear_stale", "scratch_folder", "stale"]
 
 _PREFIX = "hpsearch-worker-"
 
@@ -37,12 +39,26 @@ def clear_stale(within: Path | None = None) -> None:
     Args:
         within: As for `scratch_folder`.
     """
-    prefix = _prefix(within)
+    for path in stale(within):
+        shutil.rmtree(path, ignore_errors=True)
+
+
+def stale(within: Path | None = None) -> list[Path]:
+    """The folders of this user's processes that were killed before they could delete them.
+
+    Args:
+        within: As for `scratch_folder`.
+    """
+    named = re.compile(rf"{re.escape(_prefix(within))}(\d+)-\w+", re.ASCII)
+    found = []
     with contextlib.suppress(OSError):
-        for path in (within or Path(tempfile.gettempdir())).glob(f"{prefix}*-*"):
-            owner = path.name.removeprefix(prefix).split("-")[0]
-            if owner.isdecimal() and not psutil.pid_exists(int(owner)):
-                shutil.rmtree(path, ignore_errors=True)  # nor can those of other users be deleted
+        for path in sorted((within or Path(tempfile.gettempdir())).iterdir()):
+            owner = named.fullmatch(path.name)
+            if owner and not psutil.pid_exists(int(owner[1])):
+                with contextlib.suppress(OSError):  # its own end may have come now
+                    status = path.lstat()
+                    found += [path] if stat.S_ISDIR(status.st_mode) and status.st_uid == os.getuid() else []
+    return found
 
 
 def _prefix(within: Path | None) -> str:

@@ -9,9 +9,11 @@ from __future__ import annotations
 import json
 import shutil
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, nullcontext
+from collections.abc import Callable, Sequence
+from contextlib import nullcontext, suppress
 from dataclasses import asdict, dataclass, field, replace
+from glob import escape
+from os.path import realpath
 from pathlib import Path
 from typing import Any
 
@@ -25,9 +27,10 @@ from hpsearch.messages import Setup
 from hpsearch.results.card import card
 from hpsearch.results.choice import Choice, by_finals, by_search, now_best, record_choice
 from hpsearch.results.contest import Terms, entrants_now, hold_finals
-from hpsearch.results.formats import Converted, add_formats
+from hpsearch.results.formats import FORMATS, Converted, add_formats, files_of, lacking
+from hpsearch.results.placing import check_place, files_in, placed, settle
 from hpsearch.results.retrain import OnEpoch, Retrained, forget_retrained, retrained
-from hpsearch.results.script import place_script
+from hpsearch.results.script import beside_script, place_script
 from hpsearch.results.setup import setup_of
 from hpsearch.results.shipped import Export, Networks, Seeds, every_seed
 from hpsearch.results.tested import Tested, tested
@@ -40,6 +43,16 @@ from hpsearch.study.trial import Trial
 __all__ = ["Export", "HowChosen", "Tested", "export_best"]
 
 _PREDICT = Path(__file__).resolve().parents[1] / "training" / "predict.py"
+
+_REWRITTEN = ("model.keras", "inputs.json", "metrics.json", "README.md")
+"""What another format needs, or changes."""
+_WRITTEN = (
+    *_REWRITTEN,
+    *("baseline.keras", "classes.json", "predict.py", "recipe.py", "train.py", "data.json", "no_train_py.txt"),
+)
+_KNOWN = (*_WRITTEN, *files_of(FORMATS))
+
+_OF_RECORD = ("trials", "finals", "retrained", "report", "requests")
 
 SAME = 1e-3
 """A loaded model may give probabilities that differ by this much from what it gave when it was saved, and no more."""
@@ -103,23 +116,26 @@ def export_best(
         info = study.info()
         choose_backend(how.terms.workplace.hardware, info, how.tell)
         folder = output or study.path / "export"
-        _check_replaceable(folder)
+        _check_apart(study, folder)
+        for place in {folder, *(Path(each["folder"]) for each in info.test_openings[-1:] if "folder" in each)}:
+            settle(place, how.tell)
         cut_off = bool(info.test_openings) and not info.test_openings[-1].get("finished", True)
         if info.test_openings and not reopen_test and not cut_off:
             best = now_best(study, info)
             refuse_texts(study, info, [best], how.formats)
-            return _with_formats(study, info, best, _earlier(study, info, best, folder), how.formats)
+            return _with_formats(study, info, best, _earlier(study, info, best, folder), folder, how)
         if how.finals:
             refuse_texts(study, info, entrants_now(study, info, how.terms), how.formats)
-        with _assembled(folder) as building:
-            choice = _choice(study, info, how, data_dir)
-            refuse_texts(study, info, [choice.chosen], how.formats)
-            record_choice(study, choice, ensemble=how.ensemble)
-            on_chosen()
-            setup = setup_of(study, info, data_dir)
-            options = how.terms.workplace.hardware
-            found = retrained(study, info, setup, choice.trainings(study), on_epoch, options, how.tell)
-            shipped = [each.model for each in found]
+        check_place(folder, [*_WRITTEN, *files_of(how.formats)], _of_earlier(study, folder))
+        choice = _choice(study, info, how, data_dir)
+        refuse_texts(study, info, [choice.chosen], how.formats)
+        record_choice(study, choice, ensemble=how.ensemble)
+        on_chosen()
+        setup = setup_of(study, info, data_dir)
+        options = how.terms.workplace.hardware
+        found = retrained(study, info, setup, choice.trainings(study), on_epoch, options, how.tell)
+        shipped = [each.model for each in found]
+        with placed(folder, how.tell) as building:
             together = _together(found[: len(choice.seeds)], building) if how.ensemble else None
             if together is not None:
                 shipped.append(building / "model.keras")
@@ -146,19 +162,16 @@ def _choice(study: StudyFolder, info: StudyInfo, how: HowChosen, data_dir: Path 
 
 
 def _earlier(study: StudyFolder, info: StudyInfo, chosen: Trial, folder: Path) -> Export:
-    """What was exported before, if it is the same recipe.
+    """What was exported before, if it is the same recipe, wherever it lies.
 
     Raises:
         StudyError: It is another, or gone; the test part is not opened again without a word.
     """
     last = info.test_openings[-1]
-    for written in (folder, Path(last["folder"])):
-        export = _read(written, study, chosen)
+    for place in (folder, Path(last["folder"])):
+        export = _read(place, study, chosen)
         if export is not None:
-            if written.resolve() != folder.resolve():
-                with _assembled(folder) as building:
-                    shutil.copytree(written, building, dirs_exist_ok=True)
-            return replace(export, folder=folder)
+            return export
     when = time.strftime("%Y-%m-%d %H:%M", time.localtime(last["when"]))
     gone = last["trials"][0] == chosen.name
     now = f"what was exported to {last['folder']} is gone" if gone else f"the best is now trial {chosen.name}"
@@ -168,16 +181,26 @@ def _earlier(study: StudyFolder, info: StudyInfo, chosen: Trial, folder: Path) -
     )
 
 
-def _with_formats(study: StudyFolder, info: StudyInfo, chosen: Trial, export: Export, formats: Sequence[str]) -> Export:
-    """An earlier export, with the formats that it did not have yet, which its card then tells of."""
-    added = add_formats(study.path, export.folder, formats)
-    if added == export.formats:
-        return export
-    export = replace(export, formats=added)
-    chosen = replace(chosen, seed=export.seeds.seeds[0] if export.seeds else chosen.seed)
-    inputs = read_json(export.folder / "inputs.json")["inputs"]
-    write_text(export.folder / "README.md", card(study, info, chosen, export, inputs, _names(export.folder)))
-    return export
+def _with_formats(
+    study: StudyFolder, info: StudyInfo, chosen: Trial, export: Export, folder: Path, how: HowChosen
+) -> Export:
+    """An earlier export in its folder, with the formats that it did not have yet, which its card then tells of."""
+    source, here = export.folder, realpath(export.folder) == realpath(folder)
+    if here and not lacking(source, how.formats):
+        return replace(export, folder=folder)
+    names = _REWRITTEN if here else map(escape, files_in(source, _KNOWN))
+    check_place(folder, [*names, *files_of(how.formats)], _of_earlier(study, folder))
+    with placed(folder, how.tell) as building:
+        for name in files_in(source, _KNOWN, unchanged=here):
+            (building / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(source / name, building / name)
+        added = add_formats(study.path, building, how.formats)
+        if added != export.formats:
+            export = replace(export, formats=added)
+            chosen = replace(chosen, seed=export.seeds.seeds[0] if export.seeds else chosen.seed)
+            inputs = read_json(building / "inputs.json")["inputs"]
+            write_text(building / "README.md", card(study, info, chosen, export, inputs, _names(building)))
+    return replace(export, folder=folder)
 
 
 def _read(folder: Path, study: StudyFolder, chosen: Trial) -> Export | None:
@@ -205,32 +228,20 @@ def _read(folder: Path, study: StudyFolder, chosen: Trial) -> Export | None:
     return export if (folder / "model.keras").exists() else None
 
 
-def _check_replaceable(folder: Path) -> None:
-    """Refuse to write over anything but an earlier export."""
-    if folder.is_dir() and ((folder / "metrics.json").exists() or not any(folder.iterdir())):
-        return
-    if folder.exists():
-        raise StudyError(f"{folder} holds something else than an export; name a folder that is new with --output.")
+def _check_apart(study: StudyFolder, folder: Path) -> None:
+    """Refuse a folder of the record, where what an export writes would be taken for something else, and deleted."""
+    record = realpath(study.path)
+    if any(Path(realpath(folder)).is_relative_to(Path(record, each)) for each in _OF_RECORD):
+        raise StudyError(f"{folder} is for the record of study {study.name}; name another folder with --output.")
 
 
-@contextmanager
-def _assembled(folder: Path) -> Iterator[Path]:
-    """A folder beside the final one that takes its place when everything is in it."""
-    building = folder.with_name(f".{folder.name}.new")
-    shutil.rmtree(building, ignore_errors=True)
-    try:
-        building.mkdir(parents=True)
-    except OSError as error:
-        raise StudyError(
-            f"The export cannot be written to {folder}: {error.strerror}; choose another with --output."
-        ) from error
-    try:
-        yield building
-        if folder.exists():
-            shutil.rmtree(folder)
-        building.rename(folder)
-    finally:
-        shutil.rmtree(building, ignore_errors=True)
+def _of_earlier(study: StudyFolder, folder: Path) -> list[str]:
+    """What an export without a list may hold, as an earlier version wrote it; only the study's own is taken for one."""
+    with suppress(OSError, ValueError, TypeError):
+        record = read_json(folder / "metrics.json")
+        if realpath(folder) == realpath(study.path / "export") and {"study", "chosen"} <= {*record}:
+            return [*_KNOWN, *beside_script(folder)]
+    return []
 
 
 def _together(found: Sequence[Retrained], building: Path) -> int:

@@ -12,7 +12,7 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -20,7 +20,17 @@ from typing import Any
 from hpsearch.errors import InputError, RunError, did_you_mean
 from hpsearch.study.atomic import read_json, write_json
 
-__all__ = ["FORMATS", "Converted", "Format", "add_formats", "check_formats", "convert", "no_texts"]
+__all__ = [
+    "FORMATS",
+    "Converted",
+    "Format",
+    "add_formats",
+    "check_formats",
+    "convert",
+    "files_of",
+    "lacking",
+    "no_texts",
+]
 
 
 @dataclass(frozen=True)
@@ -55,6 +65,12 @@ FORMATS: dict[str, Format] = {
     )
 }
 """By name, in the order in which they are written."""
+
+_WITHIN = {
+    "saved_model": ("saved_model.pb", "fingerprint.pb", "variables/variables.*", "assets/*"),
+    "openvino": ("model.xml", "model.bin"),
+}
+"""What is in those that are folders, as patterns."""
 
 _MARK = "hpsearch format "
 _SOURCE = Path(__file__).resolve().parents[2]
@@ -127,6 +143,27 @@ def no_texts(columns: Sequence[str]) -> str:
     return f"the format holds no texts, which this model takes as {listed}; take tf_saved_model."
 
 
+def files_of(formats: Iterable[str]) -> list[str]:
+    """The files of formats, as patterns of paths in an export.
+
+    Args:
+        formats: Of `FORMATS`.
+    """
+    files = [FORMATS[name].file for name in formats]
+    return [f"{file}/{each}" if each else file for file in files for each in _WITHIN.get(file, ("",))]
+
+
+def lacking(folder: Path, formats: Sequence[str]) -> list[str]:
+    """Which formats an export does not have yet.
+
+    Args:
+        folder: Of the export.
+        formats: Of `FORMATS`; ``keras`` is there anyway.
+    """
+    there = _there(_known(folder), folder)
+    return [name for name in formats if name != "keras" and name not in there]
+
+
 def add_formats(study: Path, folder: Path, formats: Sequence[str]) -> tuple[Converted, ...]:
     """Write an export in formats that it does not have yet.
 
@@ -138,11 +175,8 @@ def add_formats(study: Path, folder: Path, formats: Sequence[str]) -> tuple[Conv
     Returns:
         What became of each, those of earlier calls included; they are noted in ``metrics.json`` where that is there.
     """
-    record = folder / "metrics.json"
-    known = read_json(record) if record.exists() else {}
-    before = {each["format"]: Converted(**each) for each in known.get("formats", ())}
-    there = {name: each for name, each in before.items() if each.file and (folder / each.file).exists()}
-    wanted = [name for name in formats if name != "keras" and name not in there]
+    known, wanted = _known(folder), lacking(folder, formats)
+    there = _there(known, folder)
     if not wanted:
         return tuple(there.values())
     if not (study / "probe.npz").exists():
@@ -150,8 +184,18 @@ def add_formats(study: Path, folder: Path, formats: Sequence[str]) -> tuple[Conv
     new = convert(folder / "model.keras", wanted, folder, study / "probe.npz")
     every = (*there.values(), *new)
     if known:
-        write_json(record, {**known, "formats": [asdict(each) for each in every]})
+        write_json(folder / "metrics.json", {**known, "formats": [asdict(each) for each in every]})
     return every
+
+
+def _known(folder: Path) -> dict[str, Any]:
+    record = folder / "metrics.json"
+    return read_json(record) if record.exists() else {}
+
+
+def _there(known: dict[str, Any], folder: Path) -> dict[str, Converted]:
+    before = {each["format"]: Converted(**each) for each in known.get("formats", ())}
+    return {name: each for name, each in before.items() if each.file and (folder / each.file).exists()}
 
 
 def convert(

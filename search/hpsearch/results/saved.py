@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -74,12 +75,13 @@ def save_trial(
     trial = study.find(name)
     _check_trained(study, trial)
     try:
-        with _beside(path) as folder:
+        goal = Path(os.path.realpath(path))  # a link stays one
+        with _beside(goal) as folder:
             model = folder.resolve() / "model.keras"
             found = _saved(study, trial, model, data_dir)
             if not found.difference <= SAME:
                 raise RunError(f"The file gives other answers when it is loaded, by {found.difference:.2g}; not kept.")
-            model.replace(path)
+            model.replace(goal)
     except OSError as error:
         raise StudyError(f"{path} cannot be written: {error.strerror or error}.") from error
     metric = info.objective.split()[-1]

@@ -8,7 +8,10 @@ import os
 from pathlib import Path
 from typing import Any
 
-__all__ = ["append_text", "read_json", "write_json", "write_text"]
+__all__ = ["append_text", "in_place", "put_text", "read_json", "write_json", "write_text"]
+
+_LINKS = 40
+"""So many links may lead to each other, as the system has it."""
 
 
 def write_text(path: Path, text: str, *, sync: bool = True) -> None:
@@ -33,6 +36,44 @@ def write_text(path: Path, text: str, *, sync: bool = True) -> None:
     finally:
         with contextlib.suppress(OSError):
             temporary.unlink(missing_ok=True)
+
+
+def put_text(path: Path, text: str) -> None:
+    """Write to where a user says, which may be no regular file: devices, pipes and links stay what they are.
+
+    Args:
+        path: The file, which is replaced as `write_text` does it; folders that it lies in are made. Where it is a link,
+            what that leads to is meant; a device, a pipe and an open file such as ``/dev/stdout`` take the text.
+        text: The content.
+
+    Raises:
+        OSError: It could not be written.
+    """
+    if in_place(path):
+        with open(path, "a", encoding="utf-8") as file:  # after what an open file holds already
+            file.write(text)
+        return
+    path = Path(os.path.realpath(path))
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_text(path, text, sync=False)
+
+
+def in_place(path: Path) -> bool:
+    """Whether a text goes into what is there, because that is no file of a folder.
+
+    Args:
+        path: A file, or what a user says instead of one.
+    """
+    if path.exists() and not path.is_file():
+        return True
+    for _ in range(_LINKS):
+        path = Path(os.path.realpath(path.parent)) / path.name
+        if path.is_relative_to("/proc"):  # an open file, which others go on to write to
+            return True
+        if not path.is_symlink():
+            return False
+        path = path.parent / path.readlink()
+    return False
 
 
 def write_json(path: Path, value: Any, *, sync: bool = True) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import heapq
+import re
 import shutil
 from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass
@@ -14,10 +15,13 @@ from hpsearch.study.folder import StudyFolder
 from hpsearch.study.requests import stops
 from hpsearch.study.trial import Trial, finite
 
-__all__ = ["KEEP", "Reclaimable", "reclaim", "reclaimable", "tidy", "wanted"]
+__all__ = ["KEEP", "Reclaimable", "reclaim", "reclaimable", "size_of", "tidy", "wanted"]
 
 KEEP = 5
 """Of so many of the best trials the checkpoints stay, where nobody says otherwise."""
+
+_TEMPORARY = re.compile(r"\..+\.\d+\.tmp")
+"""With the process that writes it."""
 
 
 @dataclass(frozen=True)
@@ -28,11 +32,13 @@ class Reclaimable:
         path: A file, or a folder with all that is in it.
         bytes: How much room it takes.
         why: Why nobody needs it.
+        settle: What is done instead of deleting it, where it may hold what is needed.
     """
 
     path: Path
     bytes: int
     why: str
+    settle: Callable[[], None] | None = None
 
 
 def wanted(trials: Iterable[Trial], keep: int, maximize: bool, may_continue: Callable[[int], bool]) -> set[int]:
@@ -106,18 +112,19 @@ def reclaimable(
         if trial.number not in stay:
             why = f"checkpoint of trial {trial.name}, which has ended and is not among the {keep} best"
             files = checkpoint_files(study.trial(trial.number).path)
-            found += [Reclaimable(path, _size(path), why) for path in files]
-    folders = [path for path in sorted((study.path / "trials").glob("[0-9]*")) if _without_record(path)]
-    found += [Reclaimable(path, _size(path), "a trial that was killed before it was recorded") for path in folders]
+            found += [Reclaimable(path, size_of(path), why) for path in files]
+    trials_there = sorted((study.path / "trials").glob("[0-9]*"))
+    folders = [path for path in trials_there if path.name.isdecimal() and _without_record(path)]
+    found += [Reclaimable(path, size_of(path), "a trial that was killed before it was recorded") for path in folders]
     found += [
-        Reclaimable(path, _size(path), "left over from a write that was killed")
+        Reclaimable(path, size_of(path), "left over from a write that was killed")
         for path in sorted(study.path.rglob(".*.tmp"))
-        if not any(folder in path.parents for folder in folders)
+        if _TEMPORARY.fullmatch(path.name) and not any(folder in path.parents for folder in folders)
     ]
     why = "kept for the report, which shows another network by now"
-    found += [Reclaimable(path, _size(path), why) for path in answers]
+    found += [Reclaimable(path, size_of(path), why) for path in answers]
     said = "a request to stop a run that has ended"
-    return found + [Reclaimable(request.path, _size(request.path), said) for request in stops(study)]
+    return found + [Reclaimable(request.path, size_of(request.path), said) for request in stops(study)]
 
 
 def reclaim(found: Iterable[Reclaimable]) -> int:
@@ -129,7 +136,15 @@ def reclaim(found: Iterable[Reclaimable]) -> int:
     Returns:
         How many bytes that freed.
     """
-    return sum(_delete(one.path) for one in found)
+    return sum(_settled(one) if one.settle else _delete(one.path) for one in found)
+
+
+def _settled(one: Reclaimable) -> int:
+    """How many bytes less a folder then takes, whatever came out of the hidden one in it."""
+    before = size_of(one.path.parent)
+    if one.settle:
+        one.settle()
+    return max(before - size_of(one.path.parent), 0)
 
 
 def _checkpoints(study: StudyFolder, number: int) -> Iterator[Path]:
@@ -142,8 +157,12 @@ def _without_record(path: Path) -> bool:
     return path.is_dir() and not (path / "trial.json").exists()
 
 
-def _size(path: Path) -> int:
-    """Bytes of a file, or of all files in a folder; what vanishes meanwhile counts nothing."""
+def size_of(path: Path) -> int:
+    """Bytes of a file, or of all files in a folder; what vanishes meanwhile counts nothing.
+
+    Args:
+        path: The file or folder.
+    """
     files = [path, *path.rglob("*")] if path.is_dir() else [path]
     total = 0
     for file in files:
@@ -154,10 +173,10 @@ def _size(path: Path) -> int:
 
 def _delete(path: Path) -> int:
     """Delete a file or a folder, and say how many bytes that freed; one that is gone already frees none."""
-    size = _size(path)
+    size = size_of(path)
     if path.is_dir():
         shutil.rmtree(path, ignore_errors=True)
-        return size - _size(path)
+        return size - size_of(path)
     try:
         path.unlink()
     except OSError:

@@ -9,7 +9,7 @@ from hpsearch.results.report.facts import Facts
 from hpsearch.results.report.importance import Importance, importance
 from hpsearch.results.report.page import page
 from hpsearch.results.report.predictions import answers_of
-from hpsearch.study.atomic import write_text
+from hpsearch.study.atomic import put_text
 
 __all__ = ["Reporter"]
 
@@ -32,7 +32,7 @@ class Reporter:
         self._importance: tuple[int, Importance] | None = None
 
     def write(self, facts: Facts, *, reload: bool = False) -> None:
-        """Write the file; whoever reads it sees the old page or the new one.
+        """Write the file; whoever reads it sees the old page or the new one. What is no regular file is written to.
 
         Args:
             facts: The study.
@@ -45,8 +45,7 @@ class Reporter:
         found = answers_of(facts, ask=not facts.running) if self.predictions else answers
         text = page(facts, self._mattered(facts), found, self._plotly, reload=reload)
         try:
-            self.output.parent.mkdir(parents=True, exist_ok=True)
-            write_text(self.output, text, sync=False)
+            put_text(self.output, text)
         except OSError as error:
             raise StudyError(
                 f"The report cannot be written to {self.output}: {error.strerror}; choose another file with --output."
