@@ -13,6 +13,7 @@ import pytest
 
 from hpsearch import launch
 from hpsearch.errors import StudyError
+from hpsearch.hardware import HardwareOptions
 from hpsearch.study import attempts, second, soundness
 from hpsearch.study.mounts import FileSystem, file_system_of
 from hpsearch.study.soundness import CHECKS, Failure, Soundness, try_folder
@@ -380,7 +381,7 @@ def test_a_study_that_goes_on_is_not_tried_again(tmp_path, space, monkeypatch, b
         study.mkdir(parents=True)
         (study / "study.json").touch()
     with pytest.raises(Begins):
-        launch.run_search(launch.Request(space, tmp_path / "results", devices="cpu"), None, begins)
+        launch.run_search(launch.Request(space, tmp_path / "results", hardware=HardwareOptions("cpu")), None, begins)
     assert tried == ([] if begun else [study])
 
 
