@@ -17,6 +17,7 @@ from hpsearch.hardware import HardwareOptions
 from hpsearch.study import attempts, second, soundness
 from hpsearch.study.mounts import FileSystem, file_system_of
 from hpsearch.study.soundness import CHECKS, Failure, Soundness, try_folder
+from studies import begin
 
 pytestmark = pytest.mark.hosts
 
@@ -376,10 +377,9 @@ def test_a_study_that_goes_on_is_not_tried_again(tmp_path, space, monkeypatch, b
         raise Begins
 
     monkeypatch.setattr(launch, "try_folder", note)
-    study = tmp_path / "results" / "mine"
+    study = tmp_path / "results" / space.stem
     if begun:
-        study.mkdir(parents=True)
-        (study / "study.json").touch()
+        begin(tmp_path / "results", space.stem)
     with pytest.raises(Begins):
         launch.run_search(launch.Request(space, tmp_path / "results", hardware=HardwareOptions("cpu")), None, begins)
     assert tried == ([] if begun else [study])
