@@ -1,6 +1,7 @@
 """Whatever is wrong with what a user gives is said in one sentence, with exit code 2, and leaves nothing behind."""
 
 import sqlite3
+import sys
 
 import numpy as np
 import pytest
@@ -72,7 +73,8 @@ class TestSpaceFile:
         return run
 
     def test_syntax_error(self, said):
-        assert said("space = Space(\n    data=,\n)\n") == ", line 3: this is not Python: invalid syntax."
+        python = "invalid syntax" if sys.version_info < (3, 13) else "expected argument value expression"
+        assert said("space = Space(\n    data=,\n)\n") == f", line 3: this is not Python: {python}."
         assert said("space = Space(\n    data=(1 2),\n)\n").endswith("Perhaps you forgot a comma?")
 
     def test_no_space(self, said):

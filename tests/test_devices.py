@@ -166,8 +166,11 @@ class TestAmiss:
 
 
 class TestInUse:
-    def test_who_holds_the_memory(self, nvidia_smi):
-        mine, gone = os.getpid(), 2**22 + 1
+    def test_who_holds_the_memory(self, nvidia_smi, tmp_path):
+        script, gone = tmp_path / "notebook.py", 2**22 + 1
+        script.write_text("input()")
+        running = subprocess.Popen([sys.executable, "-u", script], stdin=subprocess.PIPE)
+        mine = running.pid
         held = (
             f"{SECOND}, {mine}, /usr/bin/python3, 30000\n{SECOND}, {gone}, /opt/a, b/train, [N/A]\n{FIRST}, 7, x, 1\n"
         )
@@ -181,7 +184,8 @@ class TestInUse:
         assert (memory_used(first), memory_used(second)) == (5 * 2**20, 33000 * 2**20)
         python, other = holders(second)
         assert (python.pid, python.memory) == (mine, 30000 * 2**20)
-        assert "pytest" in python.name, "what Python runs says more than its own name"
+        assert python.name == "notebook.py", "what Python runs says more than its own name"
+        running.communicate(b"\n")
         assert (other.pid, other.name, other.memory) == (gone, "train", None)
 
     def test_where_nothing_is_said(self, nvidia_smi):

@@ -190,7 +190,7 @@ def _run(folder: StudyFolder, request: Request, hardware: Hardware, executor: Lo
         )
         _check_holds_all(folder, strategy.last_number)
         # The copy in the record is what is searched, whatever becomes of the file while the search runs.
-        executor.setup = replace(executor.setup, space_file=folder.space_file)
+        executor.setup = replace(hardware.setup(request.setup), space_file=folder.space_file)
         options = Options(info.seed, request.hang_timeout, request.checkpoint_every, request.keep)
         coordinator = Coordinator(folder, ready, strategy, executor, request.limits, options)
         with show(objective, coordinator.best()) as screen:

@@ -107,9 +107,10 @@ def _program(pid: int, name: str) -> str:
     """What a process runs, in a word: of a Python the module or script, such as ``ipykernel_launcher``."""
     words: list[str] = []
     with contextlib.suppress(psutil.Error):
-        words = [word for word in psutil.Process(pid).cmdline()[1:] if word and not word.startswith("-")]
+        words = psutil.Process(pid).cmdline()[1:]
     program = Path(name).name
-    return Path(words[0]).name if words and program.startswith("python") else program
+    named = [word for word in words if word and not word.startswith("-")]
+    return Path(named[0]).name if named and "-c" not in words and program.startswith("python") else program
 
 
 def _asked() -> tuple[Gpu, ...]:

@@ -162,7 +162,7 @@ def check_database(path: Path) -> None:
         with contextlib.closing(sqlite3.connect(f"file:{quote(str(path))}?mode=rw", uri=True)) as connection:
             tables = {row[0] for row in connection.execute("SELECT name FROM sqlite_master WHERE type='table'")}
     except sqlite3.DatabaseError as error:
-        if isinstance(error, sqlite3.OperationalError):  # the disk, and not what is in the file
+        if isinstance(error, sqlite3.OperationalError) and path.is_file():  # the disk, and not what is in the file
             raise StudyError(f"{path} cannot be read or written ({error}); is the disk full or read-only?") from error
         raise StudyError(f"{path} is not an SQLite database ({error}); {_WAY_OUT}") from error
     if tables and "studies" not in tables:
