@@ -159,6 +159,11 @@ class TestStart:
         )
 
 
+def test_a_file_that_keeps_a_worker_from_getting_ready_is_named():
+    error = OSError(errno.ELOOP, os.strerror(errno.ELOOP), "photos/a/p2.png")
+    assert refusal(error).sentence == "photos/a/p2.png cannot be used: Too many levels of symbolic links."
+
+
 def test_a_disk_that_fails_is_not_told_of_as_another_database(tmp_path, monkeypatch):
     import sqlite3
 

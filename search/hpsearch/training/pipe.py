@@ -186,6 +186,8 @@ def refusal(error: Exception) -> Refused:
     """
     if isinstance(error, HpsearchError):
         return Refused(str(error), error.exit_code)
+    if isinstance(error, OSError) and error.filename is not None:
+        return Refused(f"{os.fsdecode(error.filename)} cannot be used: {error.strerror or error}.", 1)
     if isinstance(error, ImportError):  # a user's own are told with the line of the space file
         what = " ".join(str(error).split())
         return Refused(f"What trains cannot be loaded here ({what}); install it anew, or say another --backend.", 1)
