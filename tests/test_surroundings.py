@@ -227,12 +227,12 @@ class TestLostStudy:
             assert study.lost
 
     def test_a_database_that_was_removed_is_named(self, study):
+        study.trial(0).path.mkdir(parents=True)
         sentence = r"ants/study\.db was removed or moved while this run wrote to it; put it back"
         with pytest.raises(RunError, match=sentence), writing_record(study):
             raise StorageError("An exception is raised during the commit.")
 
     def test_what_lies_below_is_said(self, study):
-        study.database.touch()
         error = StorageError("An exception is raised during the commit.")
         error.__cause__ = OSError("file is not a database")
         sentence = r"cannot be written: file is not a database\. The same command goes on"

@@ -116,7 +116,7 @@ def writing_record(folder: StudyFolder) -> Iterator[None]:
         raise  # nobody reads what the command prints any more
     except (OSError, StorageError) as error:
         folder.check_held()
-        if not folder.database.exists():
+        if not folder.database.exists() and any(folder.path.glob("trials/*")):  # not where it was yet to be made
             raise RunError(
                 f"{folder.database} was removed or moved while this run wrote to it; put it back, and the same command "
                 "goes on."
